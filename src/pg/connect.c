@@ -1,4 +1,4 @@
-/* src/pg/connect.c -- a connection to PostgreSQL: made within bounds, its session set up. */
+/* src/pg/connect.c -- connects to PostgreSQL within time limits, and sets up the session. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 
 enum { SETUP_MS = 10000, BACKOFF_FIRST_MS = 50, BACKOFF_MAX_MS = 1000 };
 
-/* Sent with the connection itself, so that they hold for the first statement, and go before what
- * the role, the database and the server have. No hung session holds locks for long. */
+/* Sent with the connection request, so that they apply to the first statement, and override the
+ * settings of the role, the database and the server. No session that hangs holds locks for long. */
 static const char own_settings[] =
     "-c search_path=reportd,pg_temp -c statement_timeout=8s -c lock_timeout=4s"
     " -c idle_in_transaction_session_timeout=5s"
@@ -19,8 +19,9 @@ static const char own_settings[] =
     " -c default_transaction_deferrable=off -c row_security=on -c standard_conforming_strings=on"
     " -c bytea_output=hex -c jit=off";
 
-/* What depends on what is there: a stricter synchronous_commit stays, and not every version has the
- * other two. The answer: do foreign keys work? Only a superuser can make them work again. */
+/* Settings that depend on the server: a stricter synchronous_commit stays, and the other two do not
+ * exist in every version. It returns whether foreign keys are enforced; only a superuser can enable
+ * them again. */
 static const char own_session[] =
     "SELECT current_setting('session_replication_role') <> 'replica',"
     " CASE current_setting('synchronous_commit') WHEN 'off'"
@@ -30,7 +31,7 @@ static const char own_session[] =
     " CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL"
     "   THEN set_config('transaction_timeout', '0', false) END";
 
-/* The server's notices are none of the log's business. */
+/* The server's notices do not belong in the log. */
 static void ignore_notice(void *context, const PGresult *result)
 {
     (void)context;
@@ -44,7 +45,8 @@ static const char *option_value(const PQconninfoOption *options, const char *key
     return options != NULL && options->keyword != NULL ? options->val : NULL;
 }
 
-/* Our options after those of the URL or the environment, which may set others; yours to free(). */
+/* Our options, after those of the URL or the environment, which may contain others; yours to
+ * free(). */
 static char *own_options(const char *url)
 {
     PQconninfoOption *parsed = PQconninfoParse(url, NULL);
@@ -59,8 +61,8 @@ static char *own_options(const char *url)
     return options;
 }
 
-/* The time a connection attempt may take: connect_timeout for each host, as in libpq, which leaves
- * it to the caller. A host that does not answer at all ends by tcp_user_timeout. */
+/* The time that connecting may take: connect_timeout for each host, as libpq does, which leaves
+ * this to the caller here. tcp_user_timeout ends an attempt if a host does not answer at all. */
 static int64_t connect_patience_ms(PGconn *conn)
 {
     PQconninfoOption *options = PQconninfo(conn);
@@ -76,8 +78,8 @@ static int64_t connect_patience_ms(PGconn *conn)
     return (seconds > 0 ? seconds : SETUP_MS / 1000) * hosts * 1000;
 }
 
-/* What PQconnectdbParams() does, but it can be woken; NULL: established. Names are looked up by
- * libc, which takes its own time (resolv.conf) and cannot be woken. */
+/* Like PQconnectdbParams(), but it can be woken; NULL: established. libc looks up names, takes its
+ * own time (resolv.conf) and cannot be woken. */
 static const char *establish(PGconn *conn, int wake_fd)
 {
     int64_t until_ms = clock_mono_ms() + connect_patience_ms(conn);
@@ -116,7 +118,7 @@ static const char *set_up_session(PGconn *conn, char said[PG_MESSAGE])
 
 static PGconn *start_connecting(const struct pg_spec *spec, const char *options)
 {
-    /* What stands before dbname the URL may override; what stands after it may not. */
+    /* The URL may override what comes before dbname, but not what comes after it. */
     static const char *const names[] = {"connect_timeout",  "application_name",
                                         "keepalives_idle",  "keepalives_interval",
                                         "keepalives_count", "tcp_user_timeout",

@@ -1,4 +1,4 @@
-/* src/pg/files.c -- which files libpq reads for a connection, and which variables. */
+/* src/pg/files.c -- which files and variables libpq reads for a connection. */
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -12,9 +12,9 @@
 /* https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS */
 static const char *const file_keywords[] = {"passfile",    "sslcert", "sslkey",
                                             "sslrootcert", "sslcrl",  "sslcrldir"};
-/* What is read unless a keyword names another, beneath the home folder. */
+/* Files in the home folder that are read unless a keyword names another one. */
 static const char *const home_files[] = {".pgpass", ".pg_service.conf", ".postgresql"};
-/* Variables that name files and are no keyword's. */
+/* Variables that name files and do not belong to a keyword. */
 static const char *const file_variables[] = {"PGSERVICEFILE", "PGSYSCONFDIR", "SSL_CERT_FILE",
                                              "SSL_CERT_DIR",  "OPENSSL_CONF", "KRB5_CONFIG",
                                              "TZDIR"};
@@ -38,7 +38,8 @@ static void each_option(const PQconninfoOption *options, pg_file_fn *found, void
     }
 }
 
-/* What a service of the URL sets is read by nothing but PQconndefaults(), and for PGSERVICE. */
+/* Files that a service named in the URL sets: only PQconndefaults() reads a service, and only from
+ * PGSERVICE. */
 static void each_of_service(const PQconninfoOption *options, pg_file_fn *found, void *context)
 {
     const char *before = getenv("PGSERVICE");
@@ -119,7 +120,7 @@ bool pg_needs_variable(const char *variable)
     return needs;
 }
 
-/* As in a URI (RFC 3986, 2.1), all but what is certainly plain. */
+/* As in a URI (RFC 3986, 2.1): everything is encoded that is not certainly plain. */
 static void add_encoded(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++) {

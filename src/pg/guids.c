@@ -14,8 +14,8 @@ static void add_int32(struct pg_guids *guids, uint32_t value)
     guids->len += sizeof(value);
 }
 
-/* array_recv(): dimensions, has NULLs, type of the elements; length and first index of the one
- * dimension; then each element behind its length. */
+/* Format of array_recv(): number of dimensions, whether there are NULLs, type of the elements;
+ * length and first index of the one dimension; then each element after its length. */
 void pg_guids_start(struct pg_guids *guids, size_t count)
 {
     CHECK(count <= PG_GUIDS_MAX);

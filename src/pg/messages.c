@@ -1,5 +1,4 @@
-/* src/pg/messages.c -- what PostgreSQL says: classes of errors, and messages that quote no values.
- */
+/* src/pg/messages.c -- PostgreSQL's errors by class, and its messages without quoted values. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +6,8 @@
 #include "base/str.h"
 #include "pg/pg.h"
 
-/* By SQLSTATE, or by what it begins with; the first that fits. `plain`: the messages are about the
- * statement's text or the server, and so quote no values. */
+/* By SQLSTATE, or a prefix of it; the first that matches. `plain`: the messages are about the
+ * statement's text or the server, and so do not quote values. */
 static const struct {
     const char *state;
     enum pg_class class;
@@ -54,7 +53,7 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result)
     return pg_is_lost(conn) ? PG_AWAY : PG_OTHER;
 }
 
-/* A message of libpq's has several lines, the last one ended. */
+/* A message from libpq may have several lines, and ends with a line break. */
 static void copy_line(const char *message, char out[PG_MESSAGE])
 {
     size_t len;
@@ -66,7 +65,7 @@ static void copy_line(const char *message, char out[PG_MESSAGE])
         *out = *out == '\n' || *out == '\t' ? ' ' : *out;
 }
 
-/* Are all of its %XX such as libpq takes? */
+/* Does libpq accept all of its %XX? */
 static bool is_encoded(const char *url)
 {
     for (const char *c = strchr(url, '%'); c != NULL; c = strchr(c + 1, '%')) {
@@ -76,8 +75,8 @@ static bool is_encoded(const char *url)
     return true;
 }
 
-/* May a password stand where libpq takes it for something else? It ends at the last '@', wherever
- * libpq finds the end of it; one among the parameters may have an '&'. */
+/* May a password be where libpq sees something else? It ends at the last '@', wherever libpq sees
+ * its end; a password among the parameters may contain an '&'. */
 static bool may_quote(const char *url)
 {
     const char *start = strchr(url, ':'), *end = strrchr(url, '@'), *port;
@@ -95,7 +94,7 @@ static bool may_quote(const char *url)
     }
     if (end != NULL)
         return end >= start && strcspn(start, "/?#@[] ") == (size_t)(end - start);
-    /* "user:password" without a host is a host with a strange port. */
+    /* "user:password" without a host looks like a host with a strange port. */
     if (*start == '[')
         start += strcspn(start, "]");
     port = memchr(start, ':', strcspn(start, "/?"));
@@ -115,7 +114,7 @@ void pg_url_trouble(const char *url, const char *message, char out[PG_MESSAGE])
     }
     copy_line(message, out);
     if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_MESSAGE)
-        out[quoted - message] = '\0'; /* the whole URL */
+        out[quoted - message] = '\0'; /* cut off the whole URL */
 }
 
 void pg_said(const PGconn *conn, const PGresult *result, char out[PG_MESSAGE])

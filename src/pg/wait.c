@@ -1,4 +1,4 @@
-/* src/pg/wait.c -- waiting for PostgreSQL, with an end. */
+/* src/pg/wait.c -- waits for PostgreSQL, with a time limit. */
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -22,10 +22,10 @@ enum pg_end pg_sleep(const PGconn *conn, short events, int64_t until_ms, int wak
     n = poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
     if (n > 0 && fds[1].revents != 0)
         return PG_WOKEN;
-    return n == 0 ? PG_LATE : PG_READY; /* a signal: the caller looks again */
+    return n == 0 ? PG_LATE : PG_READY; /* PG_READY also after a signal: the caller checks again */
 }
 
-/* Sleep, and take in what has come. */
+/* Sleep, then read what has arrived. */
 static enum pg_end await_news(PGconn *conn, int unsent, int64_t until_ms, int wake_fd)
 {
     enum pg_end end = unsent < 0 ? PG_GONE
@@ -65,7 +65,8 @@ enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PG
     return end;
 }
 
-/* Why there is no good result; closing the socket makes libpq see that the connection is lost. */
+/* Say why there is no good result. After a timeout, closing the socket makes libpq notice that the
+ * connection is lost. */
 static void say_why(PGconn *conn, const PGresult *result, enum pg_end end, char why[PG_MESSAGE])
 {
     if (end != PG_LATE) {
@@ -105,11 +106,12 @@ bool pg_is_there(PGconn *conn)
 {
     struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
 
-    /* The server's last words, then the end of the socket; or a setting that has changed. */
+    /* The server may have sent its last message and closed the socket, or reported a changed
+     * setting. */
     for (int i = 0; i < IDLE_NEWS_MAX && poll(&fd, 1, 0) > 0; i++) {
         if (PQconsumeInput(conn) == 0)
             return false;
-        PQisBusy(conn); /* takes in what was read */
+        PQisBusy(conn); /* processes what was read */
     }
     return !pg_is_lost(conn);
 }

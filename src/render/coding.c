@@ -1,4 +1,4 @@
-/* src/render/coding.c -- zstd (RFC 8878) and gzip (RFC 1952), as they come. */
+/* src/render/coding.c -- zstd (RFC 8878) and gzip (RFC 1952), as a stream. */
 #include "render/coding.h"
 
 #include <stdlib.h>
@@ -24,10 +24,11 @@ void deflate_pump(z_stream *stream, int flush, struct buf *out)
 }
 
 enum {
-    /* Rows are alike: a hash of few, long matches finds what is worth it (doc/decisions/0017). */
+    /* Rows resemble each other: a hash of few, long matches finds most of what can be saved
+     * (doc/decisions/0017). */
     ZSTD_LEVEL = 1,
     ZSTD_HASH_LOG = 17,
-    ZSTD_WINDOW_LOG = 20, /* 1 MiB; decoders need not take more than 8 MiB (RFC 8878, 3.1.1.1.2) */
+    ZSTD_WINDOW_LOG = 20, /* 1 MiB; decoders may refuse more than 8 MiB (RFC 8878, 3.1.1.1.2) */
     GZIP_LEVEL = 1,
     GZIP_BITS = MAX_WBITS + 16, /* zlib: with gzip's header and trailer */
     MEM_LEVEL = 8,

@@ -1,4 +1,5 @@
-/* src/render/form.c -- a stored result a block at a time: as it is, lines, or a table. */
+/* src/render/form.c -- writes a stored result block by block: unchanged, as lines, or as a
+ * table. */
 #include "render/form.h"
 
 #include <stdlib.h>
@@ -10,11 +11,11 @@ enum stage { STAGE_BEGIN, STAGE_PART, STAGE_ROWS, STAGE_END, STAGE_OVER };
 struct form_writer {
     struct form_spec spec;
     struct form_rows *rows;
-    const struct form_table *ops; /* NULL: JSON, NDJSON */
+    const struct form_table *ops; /* NULL: JSON or NDJSON */
     void *table;
     enum stage stage;
-    size_t part; /* of the footer: the one that is read, or the next one */
-    int64_t at;  /* JSON: how much of it has been made */
+    size_t part; /* number in the footer: the part being read, or the next one */
+    int64_t at;  /* JSON: how much of it has been written */
 };
 
 static int open_table(struct form_writer *writer, struct err *err)

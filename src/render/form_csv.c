@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "render/form.h"
 
-enum { TEXT_MAX = 256 << 20 }; /* more than any text has */
+enum { TEXT_MAX = 256 << 20 }; /* more than any text contains */
 
 struct csv {
     struct form_options options;
@@ -23,7 +23,7 @@ static int csv_begin(void *table, struct buf *out, struct err *err)
     return 0;
 }
 
-/* With its quotes doubled. */
+/* Append text with its quotes doubled. */
 static void add_doubled(struct buf *out, const char *text, size_t len)
 {
     const char *quote;
@@ -65,7 +65,7 @@ static void add_csv_field(const struct csv *csv, struct buf *out, const char *te
         buf_add_char(out, '"');
 }
 
-/* A text that is not escaped: a name, or a JSON text. */
+/* Append a text without escapes: a name, or a JSON text. */
 static void add_text_field(const struct csv *csv, struct buf *out, const char *text, size_t len)
 {
     add_csv_field(csv, out, text, len,
@@ -81,7 +81,7 @@ static void add_decoded(struct csv *csv, struct buf *out, const struct form_valu
         json_text_decode(&csv->decoded, value->at, value->len);
         out->failed = out->failed || buf_failed(&csv->decoded);
         add_text_field(csv, out, csv->decoded.data, csv->decoded.len);
-    } else { /* it has no quotes and no line breaks */
+    } else { /* it contains no quotes and no line breaks */
         add_csv_field(csv, out, value->at, value->len,
                       value->len == 0 || has_char(value->at, csv->options.delimiter, value->len));
     }

@@ -1,5 +1,5 @@
-/* src/render/form_rows.c -- the stored JSON of a part → its rows, compared with what its columns
- * say. */
+/* src/render/form_rows.c -- reads the rows of a part from the stored JSON, and compares them with
+ * the footer's columns. */
 #include "render/form_rows.h"
 
 #include <endian.h>
@@ -12,18 +12,20 @@
 #include "base/json.h"
 
 enum {
-    WINDOW = 128 << 10,     /* bytes that are read at once … */
-    WINDOW_MAX = 256 << 20, /* … and at most for one object */
-    SLACK = 32,             /* zeros behind the window, where every search stops */
+    WINDOW = 128 << 10,     /* bytes read at once … */
+    WINDOW_MAX = 256 << 20, /* … and the maximum for one object */
+    SLACK = 32,             /* zeros after the window, at which every search stops */
     KEYS_MAX = 64 << 10,    /* bytes before one value */
     LEVELS_MAX = FOOTER_ARRAYS_MAX + 1,
 };
 
-/* The columns of the part's objects, of the elements of their array, or of the array in that. */
+/* The columns of the part's objects, of the elements of their array, or of the array inside
+ * those. */
 struct level {
     size_t first, end;
     bool any;         /* an object of the open array has been read */
-    struct buf close; /* what stands behind the last value: the object's end, or the next array */
+    struct buf close; /* the text after the last value: the end of the object, or the key of the
+                       * next array */
     struct buf kept;  /* the values of the open object, if it has an array */
 };
 
@@ -34,16 +36,18 @@ struct form_rows {
     const struct footer_part *part;
     struct level levels[LEVELS_MAX];
     size_t last, depth; /* the deepest level, and that of the next object */
-    struct buf *before; /* what stands before the value of each column; as many as the part has */
+    struct buf *before; /* the text before the value of each column; one for each column of the
+                         * part */
     struct form_value *values;
-    /* The window: `len` bytes of the JSON from `base` on, read up to `at`. */
+    /* The window: `len` bytes of the JSON, from `base` on; `at` is the read position. */
     char *data;
     size_t cap, len, at;
     int64_t base;
     bool damaged;
-    struct buf *lines; /* NULL: values are wanted; else the window from `copied` on goes there … */
+    struct buf *lines; /* NULL: values are read; else the window from `copied` on is appended
+                        * here … */
     size_t copied;
-    bool verbatim; /* … as it is */
+    bool verbatim; /* … unchanged */
 };
 
 /* ---- the window ---- */
@@ -61,7 +65,7 @@ static int widen(struct form_rows *rows, struct err *err)
     char *data;
 
     if (cap > WINDOW_MAX)
-        return err_damaged(err, "the stored result"); /* no row is as large */
+        return err_damaged(err, "the stored result"); /* no row is that large */
     data = realloc(rows->data, cap + SLACK);
     if (data == NULL)
         return err_no_memory(err);
@@ -70,7 +74,7 @@ static int widen(struct form_rows *rows, struct err *err)
     return 0;
 }
 
-/* Let go of what has been read, and read on. */
+/* Discard what has been read, and read on. */
 static int read_more(struct form_rows *rows, struct err *err)
 {
     int64_t left = rows->part->end - (rows->base + (int64_t)rows->len);
@@ -100,8 +104,8 @@ static int read_more(struct form_rows *rows, struct err *err)
     return 0;
 }
 
-/* ---- values: each returns the place behind what it has read. NULL: there is more of it behind the
- * window, or rows->damaged ---- */
+/* ---- values: each function returns the position after what it has read. NULL: the window ends
+ * before the value does, or rows->damaged ---- */
 
 static char *damage(struct form_rows *rows)
 {
@@ -109,7 +113,7 @@ static char *damage(struct form_rows *rows)
     return NULL;
 }
 
-/* The next '"', '\' or control character, of which there is one in the slack. */
+/* The next '"', '\\' or control character, of which there is always one in the slack. */
 #ifdef __SSE2__
 static char *find_special(char *at)
 {
@@ -136,7 +140,7 @@ static char *find_special(char *at)
 }
 #endif
 
-/* From behind the opening quote to behind the closing one. */
+/* Move from after the opening quote to after the closing one. */
 static char *read_text(struct form_rows *rows, char *at, const char *end)
 {
     for (;;) {
@@ -176,7 +180,7 @@ static const unsigned char classes[256] = {
     ['}'] = CLOSING,
 };
 
-/* A line has no line break of its own: those outside of texts mean as much as a blank. */
+/* A line must not contain a line break: outside of texts, a blank can replace it. */
 static char *skip_json_blanks(const struct form_rows *rows, char *at)
 {
     for (; classes[(unsigned char)*at] == BLANK; at++) {
@@ -186,7 +190,7 @@ static char *skip_json_blanks(const struct form_rows *rows, char *at)
     return at;
 }
 
-/* An array or an object, which is taken as it is. */
+/* An array or an object, taken unchanged. */
 static char *read_nested(struct form_rows *rows, char *at, const char *end)
 {
     int64_t depth = 0;
@@ -298,7 +302,7 @@ static char *read_object(struct form_rows *rows, char *at, const char *end)
     return skip_keys(rows, at, end, &level->close);
 }
 
-/* The values of an object stay while the elements of its array go by. */
+/* Keep the values of an object while the elements of its array are read. */
 static int keep_values(struct form_rows *rows, struct err *err)
 {
     struct level *level = &rows->levels[rows->depth];
@@ -318,7 +322,7 @@ static int keep_values(struct form_rows *rows, struct err *err)
     return 0;
 }
 
-/* The values of the levels from the one at rows->depth on are not there. */
+/* Clear the values of the levels from rows->depth on. */
 static void clear_values(struct form_rows *rows)
 {
     for (size_t i = rows->levels[rows->depth].first; i < rows->part->column_count; i++)
@@ -327,7 +331,7 @@ static void clear_values(struct form_rows *rows)
 
 enum { STEP_END, STEP_ROW, STEP_ON };
 
-/* The end of the array whose elements are at rows->depth, and of the object that has it. */
+/* The end of the array whose elements are at rows->depth, and of the object around it. */
 static char *leave_array(struct form_rows *rows, char *at, const char *end, int *ret_step)
 {
     static const struct buf closing = {.data = (char *)"]}", .len = 2};
@@ -344,7 +348,7 @@ static char *leave_array(struct form_rows *rows, char *at, const char *end, int 
     return at;
 }
 
-/* The next object, or the end of an array. */
+/* Read the next object, or the end of an array. */
 static char *take_step(struct form_rows *rows, int *ret_step)
 {
     char *first = rows->data + rows->at, *at = first;
@@ -420,7 +424,7 @@ int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struc
 
 /* ---- windows ---- */
 
-/* Read on to the next row that has an offset, before row `from`: *ret_row is its number. */
+/* Jump to the last row before row `from` that has an offset: *ret_row is its number. */
 static int seek(struct form_rows *rows, const struct footer *footer, int64_t from, int64_t *ret_row,
                 struct err *err)
 {
@@ -438,13 +442,13 @@ static int seek(struct form_rows *rows, const struct footer *footer, int64_t fro
     offset = le64toh(offset);
     if (offset <= (uint64_t)rows->part->at || offset >= (uint64_t)rows->part->end)
         return err_damaged(err, "the stored result");
-    rows->base = (int64_t)offset - 1; /* with the comma */
+    rows->base = (int64_t)offset - 1; /* including the comma */
     rows->levels[0].any = true;
     *ret_row = number * footer->stride;
     return 0;
 }
 
-/* Over the next element: 1; 0: there is none. */
+/* Skip the next element: 1; 0: there is none. */
 static int pass_element(struct form_rows *rows, struct err *err)
 {
     int rc;
@@ -455,7 +459,7 @@ static int pass_element(struct form_rows *rows, struct err *err)
     return rc > STEP_END ? 1 : rc;
 }
 
-/* Copy elements as long as they are wanted and fit; the last one that does not is cut off again. */
+/* Copy elements while they are wanted and fit; one that does not fit is cut off again. */
 static int copy_elements(struct form_rows *rows, const struct form_window *window, struct buf *out,
                          int64_t *ret_count, struct err *err)
 {
@@ -552,7 +556,7 @@ static bool plan_footer_close(struct form_rows *rows, size_t number)
            !buf_failed(&level->close);
 }
 
-/* Where each level begins: the columns stand level by level. */
+/* Set where each level begins: the columns are in order of level. */
 static bool divide_columns(struct form_rows *rows)
 {
     const struct footer_part *part = rows->part;
@@ -570,7 +574,7 @@ static bool divide_columns(struct form_rows *rows)
     return rows->last < LEVELS_MAX && at == part->column_count;
 }
 
-/* 0, -E_NOMEM, or -E_INTERNAL: the columns are not those of a result. */
+/* 0, -E_NOMEM, or -E_INTERNAL: these columns are not those of a result. */
 static int plan_keys(struct form_rows *rows, struct err *err)
 {
     bool good = divide_columns(rows), starved = false;

@@ -1,4 +1,5 @@
-/* src/render/json_rows.c -- rows → nested JSON objects, by a plan made once from the names. */
+/* src/render/json_rows.c -- rows → nested JSON objects, by a plan made once from the column
+ * names. */
 #include "render/json_rows.h"
 
 #include <stdlib.h>
@@ -11,45 +12,46 @@
 #include "render/seen.h"
 
 enum {
-    JSON_ARRAYS_MAX = 2,       /* one within the other */
+    JSON_ARRAYS_MAX = 2,       /* one inside the other */
     NAME_MAX_BYTES = 1024,     /* of a column */
     NAME_BYTES_MAX = 64 << 10, /* of a column in the footer */
-    KEYS_BYTES_MAX = 16 << 20, /* of all that stands between the values */
-    PREVIOUS_MAX = 256 << 20,  /* bytes of the previous row's texts in one level */
+    KEYS_BYTES_MAX = 16 << 20, /* of all text between the values */
+    PREVIOUS_MAX = 256 << 20,  /* bytes of the texts of the previous row in one level */
     NUMBER_TEXT_MAX = 64,      /* bytes of an integer or a double as text */
 };
 
-/* A key: a view, not terminated; without length: there is none. */
+/* A key: a view, not terminated; length 0: there is none. */
 struct json_part {
     const char *at;
     size_t len;
 };
 
-/* "array[].array[].object.leaf", of which only the leaf must be there. */
+/* "array[].array[].object.leaf", of which only the leaf is required. */
 struct json_path {
     struct json_part arrays[JSON_ARRAYS_MAX], object, leaf;
     size_t level; /* number of arrays */
 };
 
-/* Bytes of json_rows.keys. */
+/* A range of bytes in json_rows.keys. */
 struct span {
     size_t at, len;
 };
 
 struct plan_column {
-    const char *name;              /* in json_rows.names, as what the path's parts are of */
+    const char *name;              /* in json_rows.names, like the parts of the path */
     const struct column *declared; /* borrowed from the definition; NULL: none */
     struct json_path path;
     struct seen seen;
-    struct span before; /* all that stands between the previous value and this one */
+    struct span before; /* all text between the previous value and this one */
 };
 
-/* The columns of the row's object, of an element of its array, or of one of the array in that. */
+/* The columns of the row's object, of an element of its array, or of the array inside those. */
 struct level {
     size_t first, end;
-    bool any;  /* its array has an element; of the first level: an object has been written */
-    bool open; /* an object is open, and the array of the next level in it */
-    struct span close; /* behind the columns: the end of the object, or the next level's array */
+    bool any;  /* its array has an element; in the first level: an object has been written */
+    bool open; /* an object is open, and in it the array of the next level */
+    struct span close; /* after the columns: the end of the object, or the key of the next level's
+                        * array */
     struct buf previous_text; /* of the open object: the texts among its values */
 };
 
@@ -57,12 +59,12 @@ enum { LEVELS_MAX = JSON_ARRAYS_MAX + 1 };
 
 struct json_rows {
     size_t count; /* columns, level by level */
-    char *names;  /* of all columns, each also without its marks */
+    char *names;  /* names of all columns, and their parts without the marks */
     struct buf keys;
     struct level levels[LEVELS_MAX];
-    size_t last;                   /* the deepest level there is */
-    size_t objects;                /* of the first level, so far … */
-    size_t object_at;              /* … where the last one begins in its buffer */
+    size_t last;                   /* the deepest level */
+    size_t objects;                /* objects of the first level so far … */
+    size_t object_at;              /* … and where the last one begins in its buffer */
     struct source_value *previous; /* of the open objects: the values of their columns */
     struct plan_column columns[];
 };
@@ -72,9 +74,9 @@ static int misfit(const char *name, const char *why, struct err *err)
     return err_set(err, -E_SOURCE, "The column '%.128s' %s.", name, why);
 }
 
-/* ---- "array[].object.name" taken apart ---- */
+/* ---- "array[].object.name" split into its parts ---- */
 
-/* Whether both are the same key. */
+/* Are both the same key? */
 static bool json_part_eq(const struct json_part *a, const struct json_part *b)
 {
     return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
@@ -85,7 +87,7 @@ static bool is_array_part(const struct json_part *part)
     return part->len >= 2 && memcmp(part->at + part->len - 2, "[]", 2) == 0;
 }
 
-/* A part that stands before a dot. */
+/* Add a part that is before a dot. */
 static const char *add_path_part(struct json_path *path, struct json_part part)
 {
     if (path->object.len > 0)
@@ -102,8 +104,8 @@ static const char *add_path_part(struct json_path *path, struct json_part part)
     return NULL;
 }
 
-/* Move the part at *at, up to a dot or the end, into *keys; *at is behind the dot then, NULL behind
- * the last part. */
+/* Copy the part at *at, up to a dot or the end, into *keys. *at moves past the dot; it is NULL
+ * after the last part. */
 static struct json_part cut_part(const char **at, char **keys)
 {
     struct json_part part = {.at = *keys};
@@ -138,9 +140,9 @@ static const char *parse_path(const char *name, char *keys, struct json_path *pa
     return NULL;
 }
 
-/* Read `name` into `keys`, which has room for it with its NUL and lives as long as the path. Unless
- * it `nests` it is one key, whatever is in it; else "\\." is a dot in a key. -E_SOURCE names a
- * column that makes no path. */
+/* Split `name` into `keys`, which has room for it with its NUL and lives as long as the path.
+ * Unless it `nests`, it is one key, whatever it contains; else "\\." is a dot within a key.
+ * -E_SOURCE names a column that is not a valid path. */
 static int json_path_parse(const char *name, bool nests, char *keys, struct json_path *ret,
                            struct err *err)
 {
@@ -164,13 +166,13 @@ static int json_path_parse(const char *name, bool nests, char *keys, struct json
 
 /* ---- the plan ---- */
 
-/* The key a column takes at the top of its object or element. */
+/* The key of a column at the top of its object or element. */
 static const struct json_part *top_key(const struct json_path *path)
 {
     return path->object.len > 0 ? &path->object : &path->leaf;
 }
 
-/* Does column `at` stand in the same object as the one before it? */
+/* Is column `at` in the same object as the previous column? */
 static bool continues_object(const struct json_rows *rows, const struct level *level, size_t at)
 {
     const struct json_path *path = &rows->columns[at].path;
@@ -179,7 +181,7 @@ static bool continues_object(const struct json_rows *rows, const struct level *l
            json_part_eq(&path->object, &rows->columns[at - 1].path.object);
 }
 
-/* Against the columns before it in its level: the same key twice makes invalid JSON. */
+/* Check against the earlier columns of its level: a duplicate key would make invalid JSON. */
 static int check_duplicate_keys(const struct json_rows *rows, const struct level *level, size_t at,
                                 struct err *err)
 {
@@ -211,7 +213,7 @@ static int check_duplicate_keys(const struct json_rows *rows, const struct level
     return 0;
 }
 
-/* Against the array that stands in the objects of its level. */
+/* Check against the array in the objects of its level. */
 static int check_arrays(const struct json_rows *rows, size_t at, struct err *err)
 {
     const struct plan_column *column = &rows->columns[at];
@@ -252,7 +254,7 @@ static bool add_part_key(struct buf *b, const struct json_part *key, const char 
     return true;
 }
 
-/* What stands before the value of column `at`. */
+/* Plan the text before the value of column `at`. */
 static bool plan_column_keys(struct json_rows *rows, const struct level *level, size_t at)
 {
     struct plan_column *column = &rows->columns[at];
@@ -272,7 +274,7 @@ static bool plan_column_keys(struct json_rows *rows, const struct level *level, 
     return good;
 }
 
-/* What stands behind the columns of the level. */
+/* Plan the text after the columns of the level. */
 static bool plan_level_close(struct json_rows *rows, size_t number)
 {
     struct level *level = &rows->levels[number];
@@ -308,7 +310,7 @@ static void add_span(const struct json_rows *rows, struct span span, struct buf 
     buf_add(out, rows->keys.data + span.at, span.len);
 }
 
-/* Which of the columns have a name that nests; NULL: no memory. Yours to free(). */
+/* Which of the columns have a name that nests; NULL: out of memory. Yours to free(). */
 static bool *find_nesting(const struct statement *statement, const char *const *columns,
                           size_t count)
 {
@@ -326,7 +328,7 @@ static const struct column *find_declared(const struct definition *def, const ch
 {
     const struct column *declared = definition_column(def, name);
 
-    /* One of COLUMN_ANY only has a label. */
+    /* A column of COLUMN_ANY only has a label. */
     return declared != NULL && declared->type != COLUMN_ANY ? declared : NULL;
 }
 
@@ -357,7 +359,7 @@ static int name_columns(struct json_rows *rows, const struct definition *def,
     return rc;
 }
 
-/* Where each level begins, if the columns stand level by level. */
+/* Set where each level begins, if the columns are in order of level. */
 static void divide_levels(struct json_rows *rows)
 {
     size_t at = 0;
@@ -414,7 +416,7 @@ void json_rows_free(struct json_rows *rows)
 
 /* ---- keys of parents ---- */
 
-/* In a column that is declared decimal, texts are numbers too. */
+/* In a column declared decimal, texts are numbers, too. */
 static bool is_number_value(const struct source_value *value, const struct column *declared)
 {
     return value->kind == SOURCE_INTEGER || value->kind == SOURCE_REAL ||
@@ -422,7 +424,7 @@ static bool is_number_value(const struct source_value *value, const struct colum
            (value->kind == SOURCE_TEXT && declared != NULL && declared->type == COLUMN_DECIMAL);
 }
 
-/* The number as decimal text, in `scratch` if it is kept in another way. */
+/* The number as decimal text, in `scratch` if it is not stored as text. */
 static struct json_part number_text(const struct source_value *value, struct buf *scratch)
 {
     if (value->kind == SOURCE_NUMERIC || value->kind == SOURCE_TEXT)
@@ -431,8 +433,8 @@ static struct json_part number_text(const struct source_value *value, struct buf
     return (struct json_part){.at = buf_str(scratch), .len = scratch->len};
 }
 
-/* Of values that are not the same: numbers that are written or stored in two ways, as 1.0, 1.00 and
- * 1 are. Away from the way of every row. */
+/* Are they equal numbers, written or stored in different ways, such as 1.0, 1.00 and 1? Not
+ * inlined, to keep it out of the path of every row. */
 __attribute__((noinline)) static bool
 number_eq(const struct source_value *a, const struct source_value *b, const struct column *declared)
 {
@@ -453,7 +455,7 @@ number_eq(const struct source_value *a, const struct source_value *b, const stru
     return equal;
 }
 
-/* The next token of a JSON text, or a part of a word; *at goes behind it. len 0: the end. */
+/* The next token of a JSON text, or part of a word; *at moves past it. len 0: the end. */
 static struct json_part next_token(const char **at, const char *end)
 {
     struct json_part token;
@@ -474,8 +476,8 @@ static struct json_part next_token(const char **at, const char *end)
     return token;
 }
 
-/* Two values of jsonb, or two arrays, whose numbers are written in two ways: {"a": 1.0} is
- * {"a": 1.00}. The server has brought their keys into one order. */
+/* Are they values of jsonb, or arrays, that differ only in how numbers are written: {"a": 1.0} and
+ * {"a": 1.00}? The server has put their keys into the same order. */
 __attribute__((noinline)) static bool json_eq(const struct source_value *a,
                                               const struct source_value *b)
 {
@@ -508,7 +510,7 @@ static bool same_value(const struct source_value *a, const struct source_value *
     }
 }
 
-/* Is the row of the object that is open? Compared from the right, where rows differ first. */
+/* Does the row continue the open object? Compared from the right, where rows differ first. */
 static bool continues(const struct json_rows *rows, const struct level *level,
                       const struct source_value *row)
 {
@@ -552,8 +554,8 @@ static int remember_values(struct json_rows *rows, struct level *level,
 
 /* ---- rows ---- */
 
-/* Whose length is known only once they are printed: an exponent or a scale adds zeros, or takes
- * digits away. */
+/* A number whose length is known only once it is printed: an exponent or a scale adds zeros or
+ * removes digits. */
 static bool prints_number(const struct plan_column *column, enum source_kind kind)
 {
     const struct column *declared = column->declared;
@@ -590,7 +592,7 @@ static int add_values(struct json_rows *rows, const struct level *level,
     return 0;
 }
 
-/* Of the columns from `first` on. */
+/* Checks the columns from `first` on. */
 static bool all_null(const struct json_rows *rows, size_t first, const struct source_value *row)
 {
     for (size_t i = first; i < rows->count; i++) {
@@ -600,7 +602,7 @@ static bool all_null(const struct json_rows *rows, size_t first, const struct so
     return true;
 }
 
-/* The objects that are open, from the innermost to that of the level. */
+/* Close the objects that are open, from the innermost to that of the level. */
 static void close_levels(struct json_rows *rows, size_t number, struct buf *out)
 {
     for (size_t i = rows->last; i-- > number;) {
@@ -611,7 +613,7 @@ static void close_levels(struct json_rows *rows, size_t number, struct buf *out)
     }
 }
 
-/* One object of the level, which stays open if there is a level below it. */
+/* Write one object of the level, which stays open if there is a level below it. */
 static int add_object(struct json_rows *rows, size_t number, const struct source_value *row,
                       struct buf *out, struct err *err)
 {
@@ -672,7 +674,7 @@ static char *copy_key(const struct json_part *key)
     return key->len > 0 ? strndup(key->at, key->len) : NULL;
 }
 
-/* "array.object.leaf"; NULL: no memory. */
+/* "array.object.leaf"; NULL: out of memory. */
 static char *full_name(const struct json_path *path)
 {
     struct buf name;

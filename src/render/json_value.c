@@ -48,8 +48,8 @@ static const char *print_truth(struct buf *out, const struct source_value *value
 }
 
 /* Most reals in a report have few decimals. If n / 10^k, with n and 10^k exact in a double, gives
- * the same double, then "n / 10^k" reads back as it (IEEE 754 division rounds correctly), and the
- * least such k gives the shortest text. */
+ * the same double, then the text "n / 10^k" reads back as that double (IEEE 754 division rounds
+ * correctly), and the smallest such k gives the shortest text. */
 static bool add_short_real(struct buf *out, double value)
 {
     static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
@@ -119,7 +119,7 @@ static const char *print_verbatim(struct buf *out, const struct source_value *va
     return NULL;
 }
 
-/* Checked as a whole, then passed through byte for byte: numbers keep their digits. */
+/* Checked as a whole, then written byte for byte: numbers keep their digits. */
 static const char *print_checked_json(struct buf *out, const struct source_value *value, int scale)
 {
     json_error_t error;
@@ -214,14 +214,14 @@ static const char *print_quoted_truth(struct buf *out, const struct source_value
 
 enum { KINDS = SOURCE_JSON + 1 };
 
-/* How each kind of value prints in a column without declaration … */
+/* The printer of each kind of value in a column without a declaration … */
 static print_fn *const natural[KINDS] = {
     [SOURCE_NULL] = print_null,       [SOURCE_INTEGER] = print_integer, [SOURCE_REAL] = print_real,
     [SOURCE_BOOLEAN] = print_truth,   [SOURCE_TEXT] = print_text,       [SOURCE_BLOB] = print_blob,
     [SOURCE_NUMERIC] = print_numeric, [SOURCE_JSON] = print_verbatim,
 };
 
-/* … and in a declared one; what has no printer does not fit, and `takes` says what does. */
+/* … and in a declared one. A value without a printer does not fit; `takes` names what does. */
 static const struct {
     print_fn *print[KINDS];
     const char *takes;

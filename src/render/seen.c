@@ -1,4 +1,4 @@
-/* src/render/seen.c -- dates and timestamps are texts that all look like it. */
+/* src/render/seen.c -- whether all texts of a column look like dates or timestamps. */
 #include "render/seen.h"
 
 #include <stddef.h>
@@ -25,7 +25,7 @@ static int two_digits(const char *at)
     return (at[0] - '0') * 10 + at[1] - '0';
 }
 
-/* In time that every row has: without branches, and the calendar is only asked for the last days of
+/* Runs for every row, so it has few branches, and asks the calendar only about the last days of
  * months. */
 static bool seems_date(const char *text, size_t len)
 {
@@ -76,8 +76,8 @@ static int64_t utf16_units(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        units += (c & 0xC0) != 0x80; /* the first byte of a character … */
-        units += (c & 0xF8) == 0xF0; /* … which takes two units beyond U+FFFF */
+        units += (c & 0xC0) != 0x80; /* one for the first byte of a character … */
+        units += (c & 0xF8) == 0xF0; /* … and one more for a character beyond U+FFFF */
     }
     return units;
 }

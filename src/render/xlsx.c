@@ -1,5 +1,5 @@
-/* src/render/xlsx.c -- parts of a result → sheets: a header row, rows, and a further sheet when one
- * is full. */
+/* src/render/xlsx.c -- parts of a result → sheets: a header row, then the rows, and another sheet
+ * whenever one is full. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,19 +16,19 @@
 #define OFFICE "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 #define MEDIA "application/vnd.openxmlformats-officedocument.spreadsheetml."
 
-enum { FORMATS_FIRST = 164 /* numbers below are those that ECMA-376 part 1, 18.8.30, defines */ };
+enum { FORMATS_FIRST = 164 /* smaller numbers are defined by ECMA-376 part 1, 18.8.30 */ };
 
 enum {
     XLSX_NAME_MAX = 31,       /* characters of a sheet's name */
-    XLSX_XML_STEP = 64 << 10, /* bytes of XML that are compressed at a time, and one cell more */
+    XLSX_XML_STEP = 64 << 10, /* bytes of XML compressed at a time, plus one cell */
     XLSX_XML_MAX = 1 << 20,
-    XLSX_HEAD_MAX = 4 << 20, /* bytes before the results: 64 times what a request may have */
+    XLSX_HEAD_MAX = 4 << 20, /* bytes before the results: 64 times the limit of a request */
 };
 
 struct xlsx {
     struct zip_stream *zip;
     struct buf xml, scratch;
-    char *head; /* the JSON up to the first row */
+    char *head; /* the JSON before the first row */
     size_t head_len;
     bool labels;
     /* The sheet that is being written. */
@@ -36,8 +36,8 @@ struct xlsx {
     struct xlsx_column *columns;
     size_t column_count;
     struct xlsx_row row;
-    uint32_t rows;  /* of the sheet, with its header … */
-    uint64_t bytes; /* … and of its XML */
+    uint32_t rows;  /* of the sheet, including its header … */
+    uint64_t bytes; /* … and bytes of its XML */
     /* All sheets so far. */
     char (*names)[XLSX_NAME_MAX + 1];
     size_t sheet_count;
@@ -54,7 +54,7 @@ static bool is_sheet_name_taken(const struct xlsx *xlsx, const char *name)
     return false;
 }
 
-/* The next sheet's name: `name`, cut, and with " 2", " 3", … if need be. Names of parts are ASCII
+/* The next sheet's name: `name`, cut, with " 2", " 3", … if necessary. Names of parts are ASCII
  * letters, digits and `_`. */
 static int name_sheet(struct xlsx *xlsx, const char *name, struct err *err)
 {
@@ -92,7 +92,7 @@ static int begin_sheet(struct xlsx *xlsx, const char *name, struct buf *out, str
     return zip_stream_open(xlsx->zip, path, out, err);
 }
 
-/* Compress the XML that has come together. */
+/* Compress the XML that is waiting. */
 static int flush_xml(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     int rc;
@@ -105,7 +105,7 @@ static int flush_xml(struct xlsx *xlsx, struct buf *out, struct err *err)
     return rc;
 }
 
-/* ---- what makes sheets a workbook ---- */
+/* ---- what makes the sheets a workbook ---- */
 
 static void add_styles(struct buf *xml)
 {
@@ -149,7 +149,7 @@ static void add_styles(struct buf *xml)
                      "</styleSheet>");
 }
 
-/* One file of the package, with the XML that `xlsx->xml` has. */
+/* Write one file of the package, whose XML is in `xlsx->xml`. */
 static int add_file(struct xlsx *xlsx, const char *path, struct buf *out, struct err *err)
 {
     int rc = zip_stream_open(xlsx->zip, path, out, err)
@@ -200,7 +200,7 @@ static void add_content_types(const struct xlsx *xlsx, struct buf *xml)
     buf_add_str(xml, "</Types>");
 }
 
-/* The parts that say what the sheets are, and the end of the archive. */
+/* Write the parts that describe the sheets, and the end of the archive. */
 static int add_book(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     struct buf *xml = &xlsx->xml;
@@ -229,7 +229,7 @@ static int add_book(struct xlsx *xlsx, struct buf *out, struct err *err)
 
 /* ---- the last sheet: the report's name, its time and its parameters ---- */
 
-/* Where the head is read. It is compact JSON, as a run writes it. */
+/* Position in the head, which is compact JSON, as a run writes it. */
 struct scan {
     const char *at, *end;
 };
@@ -242,7 +242,7 @@ static bool take_char(struct scan *scan, char c)
     return true;
 }
 
-/* The content of a text; its opening quote has been read. */
+/* Read the content of a text; its opening quote has already been read. */
 static bool take_about_text(struct scan *scan, struct form_value *ret)
 {
     const char *first = scan->at;
@@ -253,7 +253,7 @@ static bool take_about_text(struct scan *scan, struct form_value *ret)
     return take_char(scan, '"');
 }
 
-/* An array or an object, whole. */
+/* Read a whole array or object. */
 static bool take_nested(struct scan *scan, struct form_value *ret)
 {
     const char *first = scan->at;
@@ -326,7 +326,7 @@ static void add_about_row(struct about *about, const struct form_value *name,
     about->rc = flush_xml(xlsx, about->out, about->err);
 }
 
-/* Each element of a list has a row. */
+/* Each element of a list gets a row. */
 static bool add_about_list(struct about *about, const struct form_value *name,
                            const struct form_value *list)
 {
@@ -393,7 +393,7 @@ static bool add_about_head(struct about *about)
     return take_char(&scan, '[') && scan.at == scan.end;
 }
 
-/* -E_INTERNAL: the head is not what was written. */
+/* -E_INTERNAL: the head is not as it was written. */
 static int add_about(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     struct about about = {.xlsx = xlsx, .out = out, .err = err};
@@ -416,12 +416,13 @@ enum {
     WIDTH_MAX = 60, /* characters */
     WIDTH_DATE = 11,
     WIDTH_TIME = 24,
-    WIDTH_NUMBER = 18, /* XLSX_DIGITS, a sign, a point: a number that is cut off shows as #### */
-    WIDTH_BUTTON = 3,  /* that of the filter, in the header row */
+    WIDTH_NUMBER = 18, /* XLSX_DIGITS, a sign, a point: a number that does not fit is shown as
+                        * #### */
+    WIDTH_BUTTON = 3,  /* of the filter button in the header row */
     ROW_BYTES_MAX = 256 << 20,
 };
 
-/* The XML of a sheet, which is one entry of the archive; then follows a further sheet. */
+/* The maximum XML of a sheet, which is one entry of the archive; after it another sheet begins. */
 static const uint64_t sheet_bytes_max = UINT32_MAX - ROW_BYTES_MAX;
 
 /* ---- begin and end ---- */
@@ -520,7 +521,7 @@ int form_xlsx_new(const struct form_spec *spec, void **ret, struct err *err)
 
 /* ---- sheets ---- */
 
-/* Characters: a text has at most as many as UTF-16 units, or bytes. */
+/* The width in characters: a text has at most as many as UTF-16 units, or bytes. */
 static int64_t column_width(const struct footer_column *column, const char *title)
 {
     static const int widths[FOOTER_TYPE_COUNT] = {
@@ -539,7 +540,7 @@ static int64_t column_width(const struct footer_column *column, const char *titl
     return width > widths[column->type] ? width : widths[column->type];
 }
 
-/* Compress what has come, if that is enough. */
+/* Compress the waiting XML, if there is enough of it. */
 static int flush_full(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     return xlsx->xml.len < XLSX_XML_STEP ? 0 : flush_xml(xlsx, out, err);
@@ -551,7 +552,7 @@ static int add_widths(struct xlsx *xlsx, struct buf *out, struct err *err)
     int rc = 0;
 
     if (part->column_count == 0)
-        return 0; /* an element without children is not allowed */
+        return 0; /* an empty <cols> is not allowed */
     buf_add_str(&xlsx->xml, "<cols>");
     for (size_t i = 0; i < part->column_count && rc == 0; i++) {
         const struct footer_column *column = &part->columns[i];
@@ -614,11 +615,11 @@ static int close_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
 
 static int xlsx_begin(void *table, struct buf *out, struct err *err)
 {
-    (void)table, (void)out, (void)err; /* the first sheet is the beginning of the archive */
+    (void)table, (void)out, (void)err; /* the archive begins with the first sheet */
     return 0;
 }
 
-/* The summary of a report without one. */
+/* True for the summary of a report without one. */
 static bool has_no_sheet(const struct footer_part *part)
 {
     return part->rows == 0 && str_eq(part->name, "summary");

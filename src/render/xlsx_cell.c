@@ -1,4 +1,4 @@
-/* src/render/xlsx_cell.c -- numbers, days, texts and truth values, each as its kind of cell. */
+/* src/render/xlsx_cell.c -- numbers, days, texts and booleans, each as its kind of cell. */
 #include "render/xlsx_cell.h"
 
 #include <stdbool.h>
@@ -8,14 +8,14 @@
 #include "base/json.h"
 
 enum {
-    CELL_ROOM = 96, /* what is around a value, and a number of up to … */
+    CELL_ROOM = 96, /* the markup around a value, plus a number of up to … */
     NUMBER_ROOM = 64,
-    EXPONENT_MAX = 307, /* 1e308 is in a double, but not 9e308 */
+    EXPONENT_MAX = 307, /* a double can hold 1e308, but not 9e308 */
 };
 
 #define CELL_END "</v></c>"
 
-/* Append a string that is literal, with no look at its end. */
+/* Append a string literal, whose length is known. */
 #define ADD(place, literal) append_bytes(place, literal, sizeof(literal) - 1)
 
 static char *append_bytes(char *place, const char *bytes, size_t len)
@@ -67,8 +67,8 @@ void xlsx_column_init(struct xlsx_column *xlsx, size_t index, const struct foote
     xlsx->style = column != NULL ? number_style(column) : XLSX_GENERAL;
 }
 
-/* `<c r="AB12" s="3"`; there is room. It may be left out of a cell that follows another (18.3.1.4),
- * but exceljs does not read that. */
+/* Append `<c r="AB12" s="3"`; there is room. Excel lets the reference of a cell that follows
+ * another be left out (18.3.1.4), but exceljs cannot read that. */
 static char *begin_cell(char *place, struct xlsx_row *row, const struct xlsx_column *column,
                         enum xlsx_style style)
 {
@@ -118,7 +118,7 @@ static void add_boolean(struct xlsx_row *row, const struct xlsx_column *column, 
 
 /* ---- texts ---- */
 
-/* What a byte may need: nothing, an entity, or a look at what follows. */
+/* What a byte may need: nothing, an entity, or a check of the next bytes. */
 static const unsigned char special[256] = {
     [0x00 ... 0x08] = 1, [0x0b ... 0x1f] = 1, ['&'] = 1,  ['<'] = 1,
     ['>'] = 1,           ['_'] = 1,           [0xed] = 1, /* U+D800 to U+DFFF */
@@ -130,7 +130,7 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* `_x0041`, which with a '_' behind it, its own or that of another escape, would be one. */
+/* Is it `_x0041`? Followed by a '_', its own or that of another escape, it would be an escape. */
 static bool is_like_escape(const char *text, size_t len)
 {
     return len >= 6 && text[1] == 'x' && is_hex(text[2]) && is_hex(text[3]) && is_hex(text[4]) &&
@@ -146,7 +146,7 @@ static void add_unit(struct buf *xml, unsigned unit)
     buf_add(xml, escape, sizeof(escape));
 }
 
-/* A character of three bytes that XML does not have, as its UTF-16 unit; 0: XML has it. */
+/* The UTF-16 unit of a character of three bytes that XML does not allow; 0: it is allowed. */
 static unsigned forbidden_unit(const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -158,7 +158,7 @@ static unsigned forbidden_unit(const char *text, size_t len)
     return (unit >= 0xd800 && unit <= 0xdfff) || unit >= 0xfffe ? unit : 0;
 }
 
-/* The special byte at `text`; returns how many bytes that was. */
+/* Append the special byte at `text`; returns how many bytes that took. */
 static size_t add_special(struct buf *xml, const char *text, size_t len)
 {
     unsigned char c = (unsigned char)*text;
@@ -191,9 +191,9 @@ static size_t add_special(struct buf *xml, const char *text, size_t len)
     }
 }
 
-/* Append text in UTF-8 as content of an element. What XML 1.0 (2.2) does not have is
- * written as Excel does, _x0001_, and what could be taken for this as _x005F_x0001_ (ECMA-376
- * part 1, 22.9.2.19). */
+/* Append UTF-8 text as content of an element. A character that XML 1.0 (2.2) does not allow is
+ * written as Excel does, _x0001_, and text that looks like such an escape as _x005F_x0001_
+ * (ECMA-376 part 1, 22.9.2.19). */
 static void add_xml_text(struct buf *xml, const char *text, size_t len)
 {
     const char *end = text + len;
@@ -233,7 +233,7 @@ void xlsx_add_text(struct xlsx_row *row, const struct xlsx_column *column, enum 
 
 /* ---- numbers ---- */
 
-/* The exponent of the number whose `e` is at `at`; none at `end`. */
+/* The exponent of the number whose `e` is at `at`; at `end` there is none. */
 static int read_exponent(const char *at, const char *end)
 {
     bool down = at < end && at[1] == '-';
@@ -246,7 +246,7 @@ static int read_exponent(const char *at, const char *end)
     return down ? -exponent : exponent;
 }
 
-/* Does a cell hold the JSON number exactly? If so, it is written as it is. */
+/* Can a cell hold the JSON number exactly? If so, it is written unchanged. */
 static bool is_cell_number(const char *text, size_t len)
 {
     const char *end = text + len, *at = text;
@@ -259,7 +259,7 @@ static bool is_cell_number(const char *text, size_t len)
             behind = 1;
         } else if (*at == '0') {
             power -= behind;
-            zeros += digits > 0; /* they count if another digit follows */
+            zeros += digits > 0; /* zeros count only if another digit follows */
         } else if (*at != '-') {
             power -= behind;
             digits += zeros + 1;
@@ -288,8 +288,8 @@ static bool read_digits(const char *text, size_t count, unsigned *ret)
     return true;
 }
 
-/* The number of the day YYYY-MM-DD at `text`, where 1900-03-01 is 61, since Excel counts a
- * 1900-02-29; 0: a cell cannot hold it as a day. */
+/* The number of the day YYYY-MM-DD at `text`: 1900-03-01 is 61, since Excel counts a 1900-02-29. 0:
+ * a cell cannot hold it as a day. */
 static unsigned excel_day(const char *text)
 {
     enum { OF_1970 = 25569, FIRST = 61 };
@@ -314,11 +314,11 @@ static bool add_day(struct xlsx_row *row, const struct xlsx_column *column,
 
 enum {
     MICROSECONDS = 1000000,
-    LAST_FINE_DAY = 1 << 16, /* until then a double tells microseconds apart: to 2079-06-05 */
+    LAST_FINE_DAY = 1 << 16, /* up to that day, 2079-06-05, a double can tell microseconds apart */
 };
 
-/* The microseconds of the fraction `.ffffff` at `text`, if there is one; -1: it is none, or finer.
- */
+/* The microseconds of the fraction `.ffffff` at `text`, 0 without one; -1: it is not a fraction, or
+ * a finer one. */
 static int64_t read_fraction(const char *text, size_t len)
 {
     unsigned fraction = 0, unit = MICROSECONDS;
@@ -336,7 +336,8 @@ static int64_t read_fraction(const char *text, size_t len)
     return fraction;
 }
 
-/* The microseconds of the time HH:MM:SS[.ffffff][Z] at `text`; -1: it is none, or is finer. */
+/* The microseconds of the time HH:MM:SS[.ffffff][Z] at `text`; -1: it is not a time, or a finer
+ * one. */
 static int64_t time_of_day(const char *text, size_t len)
 {
     unsigned hour, minute, second;
@@ -353,8 +354,7 @@ static int64_t time_of_day(const char *text, size_t len)
     return (int64_t)(hour * 3600 + minute * 60 + second) * MICROSECONDS + fraction;
 }
 
-/* A day and the part of it that has gone, with twelve digits: 1e12 / (24 · 3600 · 1e6) = 625 / 54.
- */
+/* The day and the elapsed part of it, with twelve digits: 1e12 / (24 · 3600 · 1e6) = 625 / 54. */
 static bool add_time_cell(struct xlsx_row *row, const struct xlsx_column *column,
                           const struct form_value *value)
 {
@@ -383,7 +383,7 @@ static bool add_time_cell(struct xlsx_row *row, const struct xlsx_column *column
 
 /* ---- values ---- */
 
-/* What stands between the quotes of a JSON text. */
+/* Add what is between the quotes of a JSON text. */
 static void add_string(struct xlsx_row *row, const struct xlsx_column *column,
                        const struct form_value *value)
 {

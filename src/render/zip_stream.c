@@ -1,4 +1,5 @@
-/* src/render/zip_stream.c -- entries deflated as they come, their sizes behind them. */
+/* src/render/zip_stream.c -- a ZIP archive as a stream: entries are deflated as they are written,
+ * and their sizes follow them. */
 #include "render/zip_stream.h"
 
 #include <stdbool.h>
@@ -24,10 +25,10 @@ enum {
     VERSION_ZIP64 = 45,
     FLAG_DESCRIPTOR = 1 << 3,
     METHOD_DEFLATE = 8,
-    DAY = 1 << 5 | 1, /* 1980-01-01 00:00: the same result gives the same bytes */
+    DAY = 1 << 5 | 1, /* 1980-01-01 00:00, so that the same result gives the same bytes */
     EXTRA_ZIP64 = 1,
-    ZIP64_END_LEN = 44, /* of its record behind the length itself */
-    LEVEL = 1,          /* XML of a sheet at 213 MB/s to 18 %; 6: at 84 MB/s to 14 % */
+    ZIP64_END_LEN = 44, /* of its record after the length field */
+    LEVEL = 1,          /* a sheet's XML at 213 MB/s to 18 %; level 6: at 84 MB/s to 14 % */
     MEM_LEVEL = 8,
     ADD_LIMIT = 1 << 30, /* zlib counts in 32 bits */
 };
@@ -36,7 +37,7 @@ static const uint32_t max32 = UINT32_MAX;
 
 struct entry {
     char name[ZIP_STREAM_NAME];
-    uint64_t at; /* its local header */
+    uint64_t at; /* offset of its local header */
     uint64_t packed, size;
     uint32_t crc;
 };
@@ -79,7 +80,7 @@ static void add_little_endian(struct buf *out, uint64_t number, int bytes)
         buf_add_char(out, (char)(number >> 8 * i & 0xff));
 }
 
-/* What was appended to `out` behind `before` counts as archive. */
+/* Count what was appended to `out` after `before` as part of the archive. */
 static int count_archive(struct zip_stream *zip, const struct buf *out, size_t before,
                          struct err *err)
 {
@@ -87,7 +88,7 @@ static int count_archive(struct zip_stream *zip, const struct buf *out, size_t b
     return buf_failed(out) ? err_set(err, -E_NOMEM, "Out of memory.") : 0;
 }
 
-/* What local and central header have in common: from the version to the lengths of the sizes. */
+/* The part that local and central headers share: from the version to the lengths of the sizes. */
 static void add_entry_header(struct buf *out, const struct entry *entry, uint64_t version)
 {
     add_little_endian(out, version, 2);
@@ -120,7 +121,7 @@ int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, s
     return count_archive(zip, out, before, err);
 }
 
-/* Compress what the deflate stream was given. */
+/* Compress the input of the deflate stream. */
 static int pump(struct zip_stream *zip, int flush, struct buf *out, struct err *err)
 {
     struct entry *entry = &zip->entries[zip->count - 1];

@@ -1,4 +1,4 @@
-/* src/source/postgres.c -- rows of a PostgreSQL database, in one transaction that only reads. */
+/* src/source/postgres.c -- rows of a PostgreSQL database, read in one read-only transaction. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +44,8 @@ static void pg_close(struct source *base)
     free(source);
 }
 
-/* The connection is made by source_begin(), which can be interrupted, and made again by it after a
- * restart of the server. */
+/* source_begin() connects, since that can be interrupted, and reconnects after the server was
+ * restarted. */
 static int pg_open(const struct source_spec *spec, const char *address, struct source **ret,
                    struct err *err)
 {
@@ -71,20 +71,23 @@ static int pg_open(const struct source_spec *spec, const char *address, struct s
     return 0;
 }
 
-/* Run one of our own statements. */
+/* Runs one of our own statements. */
 static int run_own(struct pg_source *source, const char *sql, struct err *err)
 {
     return pg_may_start(source, err)
                ?: pg_finish(source, PQsendQuery(source->conn, sql), NULL, NULL, err);
 }
 
-/* How values are written, which is what postgres_value.c reads, and how statements are read, which
- * is what core/sql_text.c does, whatever the role or the database has set, except for what changes
- * the meaning of values: the order of DateStyle stays, and the time zone unless reportd has one;
- * who asks; and what ends the query if we can't: statement_timeout, which comes after our own stop,
- * unless the role's own is lower, and the server's look at the connection (from version 14, and on
- * Linux), for a worker that was killed. All names are qualified, since the search_path is not ours.
- * The SELECT also takes the snapshot, and from then on the transaction can't be made to write. */
+/* Sets, whatever the role or the database has set:
+ * - how values are written (as postgres_value.c reads them) and how statements are read (as
+ *   core/sql_text.c does). What changes the meaning of values stays: the field order of DateStyle,
+ *   and the time zone unless reportd has one;
+ * - who asks;
+ * - what ends the query if the worker cannot: statement_timeout, which comes after our own stop,
+ *   unless the role's own is lower; and for a worker that was killed, the server's check of the
+ *   connection (from version 14, on Linux).
+ * All names are qualified, since the search_path is not ours. The SELECT also takes the snapshot;
+ * from then on the transaction cannot be made to write. */
 #define SET "pg_catalog.set_config"
 #define GET "pg_catalog.current_setting"
 #define IS_LESS "OPERATOR(pg_catalog.<)"
@@ -138,7 +141,8 @@ static int pg_begin(struct source *base, const struct source_session *session, s
     bool was_idle = source->conn != NULL;
     int rc = connect_and_start(source, session, err);
 
-    /* It may have gone while it lay idle, with the server or with a firewall's memory of it. */
+    /* While idle, the connection may have been lost, because the server was restarted or a firewall
+     * dropped its state. */
     if (rc == -E_SOURCE && was_idle && pg_is_lost(source->conn)) {
         pg_drop(source);
         rc = connect_and_start(source, session, err);
@@ -155,16 +159,16 @@ static int pg_begin(struct source *base, const struct source_session *session, s
     return 0;
 }
 
-/* Nothing of a report may be seen by the next one, or else the connection goes. ROLLBACK undoes all
- * but prepared statements and locks. One message, so that a pooler of transactions gives nobody the
- * session before: DISCARD ALL would be a second one. */
+/* The next report must see nothing of this one; else the connection is closed. ROLLBACK undoes
+ * everything except prepared statements and locks. A single message, so that a transaction pooler
+ * does not give the session to another client in between; DISCARD ALL would need a second one. */
 static const char end_sql[] =
     "ROLLBACK; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
 
-/* A table that was written anew (TRUNCATE, ALTER TABLE, DROP and CREATE) after the snapshot was
- * taken and before the report had its lock looks empty, as PostgreSQL warns
- * (https://www.postgresql.org/docs/15/mvcc-caveats.html). Then the snapshot knows another file of
- * it, or no such table. The locks are there until the transaction ends. */
+/* A table that is rewritten (TRUNCATE, ALTER TABLE, DROP and CREATE) after the snapshot is taken
+ * and before the report locks it looks empty, as PostgreSQL warns
+ * (https://www.postgresql.org/docs/15/mvcc-caveats.html). Its file in the snapshot is then another
+ * one, or the snapshot does not have the table. The locks are held until the transaction ends. */
 static const char rewritten_sql[] =
     "SELECT l.relation::pg_catalog.regclass FROM pg_catalog.pg_locks AS l"
     " LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) l.relation"

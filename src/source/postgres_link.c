@@ -1,4 +1,4 @@
-/* src/source/postgres_link.c -- a connection to PostgreSQL on which nobody waits for ever. */
+/* src/source/postgres_link.c -- a connection to PostgreSQL on which nothing waits forever. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -6,11 +6,11 @@
 #include "source/postgres_impl.h"
 
 enum {
-    CANCEL_AGAIN_MS = 200, /* a cancel that meets a server between two messages is lost */
+    CANCEL_AGAIN_MS = 200, /* a cancel that reaches the server between two messages is lost */
     CANCEL_GIVE_UP_MS = 10000,
 };
 
-/* What the user is told. */
+/* The message for the user. */
 static const char *const words[] = {
     [PG_OTHER] = "The report's query failed.",
     [PG_STOPPED] = "The report's query was stopped in its database, by a time limit or by hand.",
@@ -34,7 +34,7 @@ int pg_may_start(const struct pg_source *source, struct err *err)
     return atomic_load(&source->interrupted) ? cancelled(err) : 0;
 }
 
-/* The line of the definition that the server points at, or else the statement's first. */
+/* The line of the definition that the server points at, or else the first line of the statement. */
 static int line_at_fault(const PGresult *result, const struct statement *statement)
 {
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
@@ -44,7 +44,7 @@ static int line_at_fault(const PGresult *result, const struct statement *stateme
     if (position == NULL || !str_to_int64(position, &left))
         return statement->line;
     for (const char *c = statement->sql; *c != '\0' && left > 1; c++) {
-        left -= ((unsigned char)*c & 0xc0) != 0x80; /* counted are characters, not bytes */
+        left -= ((unsigned char)*c & 0xc0) != 0x80; /* the position counts characters, not bytes */
         line += *c == '\n';
     }
     return line;
@@ -63,7 +63,7 @@ int pg_fail(struct pg_source *source, const PGresult *result, const struct state
         pg_said(source->conn, result, said);
     if (statement != NULL)
         snprintf(place, sizeof(place), "line %d: ", line_at_fault(result, statement));
-    /* What libpq itself says of a row that it has no room for. */
+    /* libpq's own message about a row for which there is no memory. */
     if (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL && strstr(said, "memory") != NULL)
         err_set(err, -E_NOMEM, "Out of memory.");
     else
@@ -81,9 +81,9 @@ void pg_drop(struct pg_source *source)
 
 /* ---- waiting ---- */
 
-/* Have the server stop what runs, and see it end. One of our own statements at most waits for a
- * pooler, which ends it with the connection. Done here and not in the thread that interrupts,
- * so that no cancel can meet a connection that is closed, or a later query. */
+/* Make the server stop the running query, and wait for its end. Of our own statements at most one
+ * may wait for a pooler, which ends it with the connection. This is done here, not in the thread
+ * that interrupts, so that no cancel reaches a closed connection or a later query. */
 static int stop(struct pg_source *source, struct err *err)
 {
     int64_t give_up_ms = clock_mono_ms() + CANCEL_GIVE_UP_MS;
@@ -108,7 +108,7 @@ int pg_next(struct pg_source *source, PGresult **ret, struct err *err)
     if (atomic_load_explicit(&source->interrupted, memory_order_relaxed) ||
         pg_wait(source->conn, 0, source->wake_fd) == PG_WOKEN)
         return stop(source, err);
-    *ret = PQgetResult(source->conn); /* says why, if the connection is lost */
+    *ret = PQgetResult(source->conn); /* contains the reason if the connection is lost */
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* src/source/postgres_query.c -- one statement: prepared, executed when its first row is asked for,
+/* src/source/postgres_query.c -- one statement: prepared, executed when its first row is requested,
  * and read row by row. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@ struct pg_query {
     struct source_query base;
     struct pg_source *source;
     struct pg_sql sql;
-    struct statement sent; /* as rewritten */
+    struct statement sent; /* the rewritten statement */
     char name[16];         /* of the prepared statement */
     PGresult *description; /* names and types of the columns */
-    PGresult *row;         /* what the values of the last step point into */
+    PGresult *row;         /* what the values of the last row point into */
     struct pg_column *columns;
     size_t count;
     bool executed, ended;
@@ -37,8 +37,8 @@ static int prepare_query(struct pg_query *query, struct err *err)
         &query->sent, NULL, err);
 }
 
-/* Only what gives columns goes on: not SET, COMMIT, COPY or DO. What gives columns and writes, such
- * as INSERT … RETURNING, is refused by the transaction. */
+/* Only a statement that returns columns goes on: not SET, COMMIT, COPY or DO. One that returns
+ * columns and writes, such as INSERT … RETURNING, is refused by the transaction. */
 static int describe(struct pg_query *query, struct err *err)
 {
     PGconn *conn = query->source->conn;
@@ -59,8 +59,8 @@ static int describe(struct pg_query *query, struct err *err)
     return -E_SOURCE;
 }
 
-/* The element of a type that is an array (and not one of the few that look like one): its type, or
- * what that is a domain over in the end, and what stands between two of them. No operator is looked
+/* The element of an array type (not of the few types that only look like one): its type, or the
+ * type that it is finally a domain over, and the delimiter between elements. No operator is looked
  * up in the search_path. */
 static const char element_sql[] =
     "WITH RECURSIVE t AS ("
@@ -119,7 +119,7 @@ static int plan_columns(struct pg_query *query, struct err *err)
     return rc;
 }
 
-/* Rows of one query at a time: those of another one are on the wire. */
+/* Only one query at a time can be read: the rows of the other one are still on the wire. */
 static int may_send(const struct pg_source *source, const struct pg_query *query, struct err *err)
 {
     if (source->unread.code < 0) {
@@ -144,7 +144,8 @@ static int compile_query(struct pg_query *query, struct err *err)
     return rc < 0 ? rc : plan_columns(query, err);
 }
 
-/* "$1" in what the server says of the statement that was sent, as the definition has it. */
+/* Replace "$1" in the server's message about the rewritten statement by the name in the
+ * definition. */
 static void name_parameters(const struct pg_sql *sql, struct err *err)
 {
     char said[ERR_TEXT_MAX], number[32];
@@ -200,7 +201,7 @@ const char *pg_column_name(const struct source_query *base, size_t column)
     return PQfname(((const struct pg_query *)base)->description, (int)column);
 }
 
-/* Of a type that is not one of PostgreSQL's own, such as an enum, the category says what it is. */
+/* For a type that is not PostgreSQL's own, such as an enum, the category says what it is. */
 static const char type_sql[] =
     "SELECT pg_catalog.format_type($1, $2), typcategory FROM pg_catalog.pg_type"
     " WHERE oid OPERATOR(pg_catalog.=) $1";
@@ -240,8 +241,8 @@ enum source_kind pg_column_type(const struct source_query *base, size_t column,
     return query->columns[column].read == pg_read_array ? SOURCE_JSON : kind_of(type, category);
 }
 
-/* EXPLAIN starts the statement, which is when rights are looked at, and does not run it. That it
- * would write is seen in its plan: only running it is refused in a transaction that reads. */
+/* EXPLAIN starts the statement, which checks the rights, but does not run it. That a statement
+ * writes is visible only in its plan: a read-only transaction refuses only to run it. */
 int pg_rehearse(struct source_query *base, struct err *err)
 {
     struct pg_query *query = to_query(base);
@@ -322,9 +323,9 @@ static bool is_quoted(const char *message, const char *text)
     return at != NULL && len > 0;
 }
 
-/* Which value the database could not read (class 22), if it says so: version 16 gives the number
- * of one that it could not bind, and a message that quotes the value of exactly one parameter is
- * about that one. */
+/* The value that the database could not read (class 22), if the server says which: version 16 gives
+ * the number of one that it could not bind, and a message that quotes the value of exactly one
+ * parameter is about that one. */
 static const struct param_value *unread(const struct pg_query *query)
 {
     const char *state = PQresultErrorField(query->row, PG_DIAG_SQLSTATE);
@@ -349,7 +350,7 @@ static const struct param_value *unread(const struct pg_query *query)
     return found;
 }
 
-/* The user may be told a parameter's name, never what the database says of its value. */
+/* The user may see a parameter's name, but never the database's message about its value. */
 static int query_failed(struct pg_query *query, struct err *err)
 {
     const struct param_value *value = unread(query);
@@ -362,7 +363,7 @@ static int query_failed(struct pg_query *query, struct err *err)
     return rc;
 }
 
-/* Behind the last row, or at the error. */
+/* Called after the last row, or on an error. */
 static int finish_rows(struct pg_query *query, struct err *err)
 {
     PGresult *nothing = NULL;
@@ -396,7 +397,7 @@ int pg_step(struct source_query *base, struct source_value *row, struct err *err
     return finish_rows(query, err);
 }
 
-/* Rows that nobody wanted are read and thrown away: to stop them would end the transaction. */
+/* Rows that are not wanted are read and discarded: stopping the query would end the transaction. */
 static void leave_result(struct pg_query *query)
 {
     PGresult *result = NULL;

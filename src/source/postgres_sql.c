@@ -1,4 +1,4 @@
-/* src/source/postgres_sql.c -- a statement with :Names → the same one with $numbers. */
+/* src/source/postgres_sql.c -- rewrites a statement with :Names into one with $numbers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@ enum {
     ARRAY_BYTES_MAX = 2 << 20, /* of a list's values, escaped */
 };
 
-/* pg_type.h's numbers, which never change, of the types that parameters are sent as, and of arrays
- * of them. */
+/* The numbers in pg_type.h, which never change, of the types of parameters, and of arrays of
+ * them. */
 static const struct {
     Oid scalar, array;
 } parameter_types[PARAM_TYPE_COUNT] = {
@@ -26,7 +26,7 @@ static bool is_value_named(const struct param_value *value, const char *name, si
     return strlen(value->name) == len && memcmp(value->name, name, len) == 0;
 }
 
-/* {"a","b"}, as PostgreSQL reads an array whatever its type. */
+/* {"a","b"}: an array as PostgreSQL reads it, whatever its type. */
 static char *array_of(const struct param_value *list)
 {
     const char *item = list->text;
@@ -47,7 +47,7 @@ static char *array_of(const struct param_value *list)
     return buf_take(&out);
 }
 
-/* Of the value with that name, the number it has or now gets; 0: it gets none. */
+/* The number that the value has or now gets; 0: there are too many. */
 static size_t placeholder_of(struct pg_sql *sql, const struct param_value *value)
 {
     for (size_t i = 0; i < sql->count; i++) {
@@ -75,7 +75,7 @@ static int refuse_token(const struct sql_token *token, const char *why, struct e
     return -E_SOURCE;
 }
 
-/* Is it the $ of a $1? Beginning a token it is not inside a name. */
+/* Is it the $ of a $1? At the beginning of a token it is not part of a name. */
 static bool is_number_sign(const struct sql_token *token, const char *end)
 {
     return token->kind == SQL_OTHER && *token->text == '$' && token->text + 1 < end &&
@@ -116,13 +116,13 @@ static int add_token(struct pg_sql *sql, const struct values *values, const stru
     number = value != NULL ? placeholder_of(sql, value) : 0;
     if (number == 0)
         return refuse_token(token, "is not declared; declare it with '-- parameter:'", err);
-    /* The blank keeps "a$1" from being a name. */
+    /* The blank prevents "a$1", which would be a name. */
     buf_add_format(&sql->text, " $%zu", number);
     return 0;
 }
 
-/* IN (:Name) of a list: 1 if it was one, which has been added. OPERATOR(=) binds as tightly as it
- * has to for this to stand wherever IN can, and means what IN means. */
+/* IN (:Name) of a list: 1 if it is one, and it is then added. OPERATOR(=) has the right precedence
+ * to replace IN anywhere, and means the same. */
 static int add_in(struct pg_sql *sql, const struct values *values, struct sql_walk *walk,
                   const struct sql_token *token)
 {

@@ -1,4 +1,4 @@
-/* src/source/postgres_value.c -- values from the text that PostgreSQL writes for them. */
+/* src/source/postgres_value.c -- values read from the text that PostgreSQL writes. */
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -14,16 +14,16 @@
 
 enum { DAY_S = 86400, ERA_DAYS = 146097, YEAR_DIGITS_MAX = 7 };
 
-/* "2024-01-12 14:04:05.5+11", as ISO style writes it; years before 1 end in " BC". */
+/* "2024-01-12 14:04:05.5+11", in ISO style; years before 1 end with " BC". */
 struct zoned {
     int64_t year; /* astronomical: 0 is 1 BC */
     int month, day;
-    int64_t seconds;      /* of the day, west of UTC or east of it still to be taken off */
-    const char *fraction; /* with its point */
+    int64_t seconds;      /* of the day; the offset from UTC is not yet subtracted */
+    const char *fraction; /* including its point */
     size_t fraction_len;
 };
 
-/* Days since 0000-03-01 of the proleptic Gregorian calendar, and back
+/* Days since 0000-03-01 in the proleptic Gregorian calendar, and back
  * (https://howardhinnant.github.io/date_algorithms.html). */
 static int64_t days_of(int64_t year, int month, int day)
 {
@@ -45,7 +45,7 @@ static void date_of(int64_t days, struct zoned *ret)
     ret->year = yoe + era * 400 + (ret->month <= 2);
 }
 
-/* Digits, `least` to `most` of them; false: other than that. */
+/* Read `least` to `most` digits; false: there is something else. */
 static bool take_digits(const char **at, int least, int most, int64_t *ret)
 {
     int count = 0;
@@ -68,7 +68,7 @@ static bool take_zoned_date(const char **at, struct zoned *ret)
     return month >= 1 && month <= 12 && day >= 1;
 }
 
-/* HH[:MM[:SS]] as seconds. */
+/* Read HH[:MM[:SS]] as seconds. */
 static bool take_hours(const char **at, bool whole, int64_t *ret)
 {
     int64_t part;
@@ -87,7 +87,7 @@ static bool take_hours(const char **at, bool whole, int64_t *ret)
     return true;
 }
 
-/* A timestamp at *at, which goes behind it; false: there is none, and *at is anywhere. */
+/* Read a timestamp at *at, which moves past it; false: there is none, and *at is undefined. */
 static bool take_zoned(const char **at, struct zoned *ret)
 {
     int64_t offset;
@@ -130,7 +130,7 @@ static void add_utc(struct buf *out, struct zoned *t)
     buf_add_str(out, before ? "Z BC" : "Z");
 }
 
-/* timestamptz and its ranges. */
+/* Reads timestamptz and its ranges. */
 static const char *read_zoned(struct pg_column *column, const char *text, size_t len,
                               struct source_value *ret)
 {
@@ -159,15 +159,15 @@ static const char *read_zoned(struct pg_column *column, const char *text, size_t
 
 static const char too_large[] = "holds a value that is too large";
 
-/* Those below append an element and return NULL, or what is wrong with it. `text` is what the
- * server wrote, `value` what its reader made of it. */
+/* These functions append an element and return NULL, or what is wrong with it. `text` is the
+ * server's text, `value` what its reader made of it. */
 
 static const char *add_base64(struct buf *out, const struct source_value *value)
 {
     return base64_add(out, value->text.data, value->text.len) ? NULL : too_large;
 }
 
-/* A number that is finite is JSON already, as the server writes it. */
+/* A finite number as the server writes it is valid JSON already. */
 static const char *add_value_number(struct buf *out, const struct source_value *value,
                                     const struct buf *text)
 {
@@ -202,7 +202,7 @@ static const char *add_array_element(struct buf *out, const struct source_value 
     }
 }
 
-/* "…" with backslashes, or bare; *at goes behind it. Returns whether it was bare. */
+/* Read "…" with backslashes, or a bare element; *at moves past it. Returns whether it was bare. */
 static bool take_element(struct buf *element, char delimiter, const char **at)
 {
     const char *c = *at;
@@ -242,7 +242,7 @@ static const char *add_element(struct pg_column *column, const char **at)
     return why != NULL ? why : add_array_element(&column->array, &value, &column->element);
 }
 
-/* {1,2,NULL}, {{a,"b c"},{d,e}}; [0:1]={1,2} if the first element is not number 1. */
+/* {1,2,NULL}, {{a,"b c"},{d,e}}; [0:1]={1,2} if the first index is not 1. */
 const char *pg_read_array(struct pg_column *column, const char *text, size_t len,
                           struct source_value *ret)
 {
@@ -269,8 +269,9 @@ const char *pg_read_array(struct pg_column *column, const char *text, size_t len
 
 /* ---- the readers ---- */
 
-/* The readers take what the settings of postgres.c make the server write. Text because, measured,
- * binary is at most a fifth faster, and numeric and dates would have to be made text here. */
+/* The readers take what the server writes with the settings of postgres.c. Text, because binary was
+ * measured to be at most a fifth faster, and numeric and dates would have to be converted to text
+ * here. */
 
 static void give(struct source_value *ret, enum source_kind kind, const char *text, size_t len)
 {
@@ -296,7 +297,7 @@ static const char *read_integer(struct pg_column *column, const char *text, size
     return str_to_int64(text, &ret->integer) ? NULL : "holds an integer that cannot be read";
 }
 
-/* NaN and Infinity too: whether they can be shown is not for us to say. */
+/* NaN and Infinity, too: the caller decides whether they can be shown. */
 static const char *read_real(struct pg_column *column, const char *text, size_t len,
                              struct source_value *ret)
 {
@@ -325,7 +326,7 @@ static const char *read_boolean(struct pg_column *column, const char *text, size
     return NULL;
 }
 
-/* Of a database whose encoding is SQL_ASCII nobody has looked at the bytes. */
+/* In a database with the encoding SQL_ASCII, the bytes have not been checked. */
 static const char *read_json(struct pg_column *column, const char *text, size_t len,
                              struct source_value *ret)
 {
@@ -339,7 +340,8 @@ static const char *read_json(struct pg_column *column, const char *text, size_t 
     return NULL;
 }
 
-/* "2024-01-12 03:04:05.5" → "2024-01-12T03:04:05.5". What has no time of day, "infinity", stays. */
+/* "2024-01-12 03:04:05.5" → "2024-01-12T03:04:05.5". A text without a time of day, such as
+ * "infinity", stays. */
 static const char *read_timestamp(struct pg_column *column, const char *text, size_t len,
                                   struct source_value *ret)
 {
@@ -372,7 +374,7 @@ static const char *read_bytea(struct pg_column *column, const char *text, size_t
     return NULL;
 }
 
-/* By pg_type.h's numbers, which never change. BLOB: no number, boolean, text or JSON. */
+/* By the numbers in pg_type.h, which never change. BLOB: not a number, boolean, text or JSON. */
 static const struct {
     Oid type;
     pg_read_fn *read;

@@ -1,4 +1,4 @@
-/* src/source/source.c -- finds the backend of a source's URL and passes every call on to it. */
+/* src/source/source.c -- finds the backend for a source's URL and passes every call on to it. */
 #include "source/source.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 enum { URL_BYTES_MAX = 1 << 20 };
 
 static const struct {
-    const char *scheme; /* the URL's first word */
+    const char *scheme; /* the first word of the URL */
     const struct source_ops *ops;
 } backends[] = {
     {"sqlite", &source_sqlite},

@@ -1,4 +1,4 @@
-/* src/source/sqlite.c -- rows of an SQLite database that nobody can change from here. */
+/* src/source/sqlite.c -- rows of an SQLite database, which cannot be changed from here. */
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -16,15 +16,15 @@
 #include "source/sqlite_impl.h"
 
 enum {
-    VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
-    CACHE_KIB = 1 << 10,      /* also what is sorted at a time, 4 ms that nothing interrupts; four
-                               * times as much is at most 3 % faster, sorting or joining */
-    INTERRUPT_OPS = 1000,     /* steps of SQLite's machine between two looks at the flag */
-    BUSY_WAIT_US = 5000,      /* between two tries at a lock … */
-    BUSY_MS = 30000,          /* … for so long */
-    LOOKS_MAX = 10,           /* at a file that is being replaced */
+    VALUE_BYTES_MAX = 128 << 20, /* more than render's limit, since render can name the column */
+    CACHE_KIB = 1 << 10,      /* also the unit of a sort: 4 ms that cannot be interrupted. Four
+                               * times as much makes sorts and joins at most 3 % faster */
+    INTERRUPT_OPS = 1000,     /* steps of SQLite's virtual machine between two checks of the flag */
+    BUSY_WAIT_US = 5000,      /* between two tries to get a lock … */
+    BUSY_MS = 30000,          /* … and for how long */
+    LOOKS_MAX = 10,           /* checks of a file that is being replaced */
     CACHED_MAX = 32,          /* compiled statements that are kept, … */
-    CACHED_BYTES_MAX = 32768, /* … each of so many bytes */
+    CACHED_BYTES_MAX = 32768, /* … of at most this many bytes each */
 };
 
 /* Our own statements, around those of a definition. The first read pins the snapshot: all
@@ -36,25 +36,25 @@ static const char *const own_sql[OWN_COUNT] = {"BEGIN DEFERRED",
 struct sqlite_source {
     struct source base;
     sqlite3 *db;
-    sqlite3_stmt *own[OWN_COUNT], *to_real; /* compiled at first use; the other one for binding */
+    sqlite3_stmt *own[OWN_COUNT], *to_real; /* compiled at first use; `to_real` is for binding */
     struct sqlite_file file;
     atomic_bool interrupted;
-    atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
+    atomic_bool *stopped; /* from the spec, while opening; then NULL */
     int64_t temp_limit;
-    int64_t busy_until_ms; /* of the lock that is waited for */
-    bool author;           /* may see values: SQLite's own messages of running queries */
-    bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
-    bool own_pragma_names; /* the schema has tables that are named as SQLite's pragma_… are */
+    int64_t busy_until_ms; /* when to give up waiting for the current lock */
+    bool author;           /* may see values: SQLite's own messages about running queries */
+    bool own_transaction;  /* the authorizer permits BEGIN and COMMIT */
+    bool own_pragma_names; /* the schema has tables named like SQLite's pragma_… functions */
     const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
-    struct sqlite_query *cached[CACHED_MAX]; /* compiled, not in use, the oldest first */
+    struct sqlite_query *cached[CACHED_MAX]; /* compiled, not in use, oldest first */
     size_t cached_count;
-    unsigned cached_version; /* SQLite's number of the data that they were compiled for */
+    unsigned cached_version; /* SQLite's version of the data that they were compiled for */
 };
 
 struct sqlite_query {
     struct source_query base;
     struct sqlite_source *source;
-    char *sql; /* as it was compiled, its key in the cache */
+    char *sql; /* as it was compiled; the key in the cache */
     sqlite3_stmt *stmt;
     int line;
     size_t columns;
@@ -65,7 +65,7 @@ static struct sqlite_source *to_sqlite(struct source *source)
     return (struct sqlite_source *)source;
 }
 
-/* What the user is told for a result code of SQLite. */
+/* The message for the user, by result code of SQLite. */
 static const struct {
     int code;
     const char *text;
@@ -97,7 +97,7 @@ static bool is_stopped(struct sqlite_source *source)
            (source->stopped != NULL && atomic_load(source->stopped));
 }
 
-/* The failure SQLite has just reported in `message`; `line` 0: not of a statement of the
+/* Report the failure that SQLite describes in `message`; `line` 0: not a statement of the
  * definition. */
 static int fail_with(struct sqlite_source *source, int code, const char *message, int line,
                      struct err *err)
@@ -128,7 +128,7 @@ static int fail_running(struct sqlite_query *query, int code, struct err *err)
                : fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
 }
 
-/* Which permission is missing, as far as it can be told: added to the log's detail. */
+/* Add to the log's detail which permission may be missing. */
 static int explain_permission(const struct sqlite_source *source, struct err *err)
 {
     char detail[ERR_TEXT_MAX];
@@ -144,7 +144,7 @@ static int explain_permission(const struct sqlite_source *source, struct err *er
         source->file.foreign ? " and belongs to another user, or its folder is read-only" : "");
 }
 
-/* A statement that SQLite would run and we do not take. */
+/* Refuse a statement that SQLite would run. */
 static int refuse_statement(int line, const char *why, struct err *err)
 {
     err_set(err, -E_SOURCE, "The report's query failed.");
@@ -158,7 +158,7 @@ static int on_progress(void *context)
     return atomic_load_explicit(&source->interrupted, memory_order_relaxed);
 }
 
-/* Our own in place of sqlite3_busy_timeout(), which does not heed an interrupt while it waits. */
+/* Used instead of sqlite3_busy_timeout(), which does not react to an interrupt while it waits. */
 static int on_busy(void *context, int tries)
 {
     struct sqlite_source *source = context;
@@ -171,9 +171,9 @@ static int on_busy(void *context, int tries)
     return 1;
 }
 
-/* A table of an index table (R*Tree, full-text search), which prepares statements that write to it
- * when it is connected to. They are never run: the file is open for reading, and a statement of a
- * definition that writes is refused by compile_statement(). */
+/* Is it a table behind an index table (R*Tree, full-text search)? Opening an index table prepares
+ * statements that write to such tables. They are never run: the file is open read-only, and
+ * compile_statement() refuses a statement of a definition that writes. */
 static bool is_shadow(const char *table)
 {
     static const char *const endings[] = {"_node",     "_parent",  "_rowid",   "_data",
@@ -190,7 +190,7 @@ static bool is_shadow(const char *table)
     return false;
 }
 
-/* A report may read, and nothing else: what is not named here is refused, whatever it is. */
+/* A report may read, and nothing else: whatever is not listed here is refused. */
 static int on_authorize(void *context, int action, const char *first, const char *second,
                         const char *database, const char *trigger)
 {
@@ -200,7 +200,7 @@ static int on_authorize(void *context, int action, const char *first, const char
     (void)trigger;
     switch (action) {
     case SQLITE_READ:
-        /* Its PRAGMA is not seen before it is run. */
+        /* The authorizer does not see their PRAGMA before it is run. */
         return !source->own_pragma_names && sqlite3_strnicmp(first, "pragma_", 7) == 0 ? SQLITE_DENY
                                                                                        : SQLITE_OK;
     case SQLITE_SELECT:
@@ -211,14 +211,14 @@ static int on_authorize(void *context, int action, const char *first, const char
                    ? SQLITE_DENY
                    : SQLITE_OK;
     case SQLITE_UPDATE:
-        /* Asked when a table function (json_each) introduces itself; a real UPDATE of the schema
-         * is refused by the parser, unless writable_schema is on, which would take a PRAGMA. */
+        /* Asked when a table function (json_each) registers itself. The parser refuses a real
+         * UPDATE of the schema, unless writable_schema is on, which would take a PRAGMA. */
         return str_eq(first, "sqlite_master") || is_shadow(first) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_INSERT:
     case SQLITE_DELETE:
         return is_shadow(first) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_PRAGMA:
-        /* Full-text search asks it to know whether its cache still holds. */
+        /* Full-text search asks for it to find out whether its cache is still valid. */
         return str_eq(first, "data_version") && second == NULL ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_TRANSACTION:
         return source->own_transaction ? SQLITE_OK : SQLITE_DENY;
@@ -231,8 +231,8 @@ static void set_limits(sqlite3 *db)
 {
     static const int flags[][2] = {
         {SQLITE_DBCONFIG_DEFENSIVE, 1},
-        /* A schema may use JSON functions, R*Tree and full-text search, as in the shell: what may
-         * not be done is refused by the authorizer and by reading only. */
+        /* A schema may use JSON functions, R*Tree and full-text search, as in the shell: the
+         * authorizer and the read-only connection refuse what is not allowed. */
         {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1},
         {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
         {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
@@ -263,7 +263,7 @@ static int on_pragma_name(void *context, int count, char **values, char **names)
     return 0;
 }
 
-/* Pragmas and first read, while the authorizer is not there yet. */
+/* Pragmas and the first read, before the authorizer is set. */
 static int prepare_connection(struct sqlite_source *source, struct err *err)
 {
     char pragmas[256];
@@ -307,8 +307,8 @@ static void cache_clear(struct sqlite_source *source)
         query_end(cache_remove(source, source->cached_count - 1));
 }
 
-/* In a transaction, whose snapshot does not change: what was compiled for other data, and perhaps
- * another schema, is compiled anew. */
+/* Called in a transaction, whose snapshot does not change: statements compiled for other data, and
+ * perhaps another schema, are removed. */
 static void cache_check(struct sqlite_source *source)
 {
     unsigned version = 0;
@@ -319,7 +319,7 @@ static void cache_check(struct sqlite_source *source)
     source->cached_version = version;
 }
 
-/* NULL: it is not there. */
+/* NULL: it is not in the cache. */
 static struct sqlite_query *cache_take(struct sqlite_source *source, const char *sql)
 {
     for (size_t i = source->cached_count; i-- > 0;) {
@@ -329,7 +329,7 @@ static struct sqlite_query *cache_take(struct sqlite_source *source, const char 
     return NULL;
 }
 
-/* Nothing of the report stays in it: neither values nor cursors. */
+/* Nothing of the report is kept: neither values nor cursors. */
 static void cache_add(struct sqlite_query *query)
 {
     struct sqlite_source *source = query->source;
@@ -353,7 +353,7 @@ static void sqlite_close(struct source *base)
     free(source);
 }
 
-/* Open the file that was looked at. */
+/* Open the file that was examined. */
 static int open_database_file(struct sqlite_source *source, struct err *err)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
@@ -371,7 +371,8 @@ static int open_database_file(struct sqlite_source *source, struct err *err)
     return code != SQLITE_OK ? fail_query(source, code, 0, err) : prepare_connection(source, err);
 }
 
-/* The same, where the file may be replaced at any moment: what is open is what was looked at. */
+/* Open a file that may be replaced at any moment: the one that is opened is the one that was
+ * examined. */
 static int open_path(struct sqlite_source *source, const char *path, struct err *err)
 {
     for (int look = 0; look < LOOKS_MAX; look++) {
@@ -407,8 +408,8 @@ static void sqlite_each_file(const char *url, source_file_fn *found, void *conte
     }
 }
 
-/* READONLY does for both journal modes: one in rollback mode needs nothing but to be readable, for
- * one in WAL mode see sqlite_impl.h. */
+/* READONLY works for both journal modes: in rollback mode the file only has to be readable; for WAL
+ * mode see sqlite_impl.h. */
 static int sqlite_open(const struct source_spec *spec, const char *path, struct source **ret,
                        struct err *err)
 {
@@ -434,7 +435,7 @@ static int sqlite_open(const struct source_spec *spec, const char *path, struct 
     return 0;
 }
 
-/* One in WAL mode is not kept: an idle connection would keep an old -wal in use. */
+/* In WAL mode the connection is not kept: while idle it would keep an old -wal in use. */
 static bool sqlite_is_current(const struct source *base)
 {
     const struct sqlite_source *source = (const struct sqlite_source *)base;
@@ -453,7 +454,7 @@ static int run_own(struct sqlite_source *source, enum own which)
                                   NULL);
     if (code == SQLITE_OK) {
         sqlite3_step(*stmt);
-        code = sqlite3_reset(*stmt); /* the step's */
+        code = sqlite3_reset(*stmt); /* the step's error */
     }
     source->own_transaction = false;
     return code;
@@ -463,7 +464,7 @@ static void end_read(struct sqlite_source *source)
 {
     source->user_name = NULL;
     /* Also after an interrupt, which must not keep the transaction (and its lock) open; one that
-     * comes just now stops even the ROLLBACK. */
+     * arrives at this moment stops even the ROLLBACK. */
     sqlite3_progress_handler(source->db, 0, NULL, NULL);
     while (!sqlite3_get_autocommit(source->db) && run_own(source, OWN_ROLLBACK) == SQLITE_INTERRUPT)
         continue;
@@ -487,8 +488,8 @@ static int sqlite_end(struct source *base, struct err *err)
         source->file.path);
 }
 
-/* The zone of 'localtime' and 'utc' in its date functions is that of the process, which runs one
- * report at a time. */
+/* 'localtime' and 'utc' in its date functions use the zone of the process, which runs one report at
+ * a time. */
 static int set_zone(const char *name, struct err *err)
 {
     if (setenv("TZ", name != NULL ? name : "UTC", 1) < 0)
@@ -521,7 +522,7 @@ static int sqlite_source_begin(struct source *base, const struct source_session 
     return 0;
 }
 
-/* The line of the definition that SQLite complains about. */
+/* The line of the definition that SQLite's error refers to. */
 static int error_line(sqlite3 *db, const struct statement *statement)
 {
     int offset = sqlite3_error_offset(db);
@@ -556,7 +557,7 @@ static int compile_statement(struct sqlite_source *source, const struct statemen
     return 0;
 }
 
-/* SQLite takes ":Name::type" for the name of one parameter. */
+/* SQLite reads ":Name::type" as the name of one parameter. */
 static const char *why_unbound(const char *name, int code)
 {
     if (code != SQLITE_NOTFOUND)
@@ -590,7 +591,7 @@ static void sqlite_query_free(struct source_query *base)
         query_end(query);
 }
 
-/* From the cache, or compiled. */
+/* Takes it from the cache, or compiles it. */
 static int new_query(struct sqlite_source *source, const struct statement *statement,
                      struct sqlite_query **ret, struct err *err)
 {
@@ -663,11 +664,11 @@ static const char *sqlite_column_name(const struct source_query *base, size_t co
 {
     const char *name = sqlite3_column_name(((const struct sqlite_query *)base)->stmt, (int)column);
 
-    return name != NULL ? name : ""; /* NULL: no memory */
+    return name != NULL ? name : ""; /* NULL: out of memory */
 }
 
-/* Of the declared types only REAL says something about the values: numbers are stored as REAL
- * (https://www.sqlite.org/datatype3.html, 3.1). */
+/* Of the declared types only REAL says something about the values: all its numbers are stored as
+ * REAL (https://www.sqlite.org/datatype3.html, 3.1). */
 static enum source_kind sqlite_column_type(const struct source_query *base, size_t column,
                                            char name[SOURCE_TYPE_TEXT])
 {
@@ -685,8 +686,8 @@ static enum source_kind sqlite_column_type(const struct source_query *base, size
                : SOURCE_NULL;
 }
 
-/* False: no memory for the text. Through sqlite3_column_value(), which looks each column up once;
- * its "unprotected" values are safe while, as here, one thread uses the connection. */
+/* False: no memory for the text. Uses sqlite3_column_value(), which looks each column up only once;
+ * its "unprotected" values are safe as long as one thread uses the connection, as here. */
 static bool read_sqlite_value(sqlite3_value *from, struct source_value *value)
 {
     switch (sqlite3_value_type(from)) {
@@ -734,8 +735,8 @@ static void sqlite_interrupt(struct source *base)
 {
     struct sqlite_source *source = to_sqlite(base);
 
-    /* The flag holds for what starts later; sqlite3_interrupt() forgets as soon as nothing runs,
-     * but reaches the places between two looks at the flag, such as a sort. */
+    /* The flag also stops what starts later. sqlite3_interrupt() has no effect once nothing runs,
+     * but it reaches code between two checks of the flag, such as a sort. */
     atomic_store(&source->interrupted, true);
     sqlite3_interrupt(source->db);
 }

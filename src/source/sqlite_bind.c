@@ -1,5 +1,5 @@
-/* src/source/sqlite_bind.c -- compiled once, with "name" written as `name`; then bound: one value
- * for each parameter, a list as one JSON array. */
+/* src/source/sqlite_bind.c -- compiles a statement once, with "name" written as `name`, and binds
+ * one value per parameter, a list as one JSON array. */
 #include "source/sqlite_impl.h"
 
 #include <stdlib.h>
@@ -37,7 +37,7 @@ void sqlite_bind_rewrite(struct buf *out, const char *sql, const struct param_va
         if (!sql_in_begins(&walk, &token, &in) || !names_list_value(&in.name, values, count))
             continue;
         buf_add(out, done, (size_t)(in.name.text - done));
-        /* The + takes the column's own affinity from it. */
+        /* The + removes the column's affinity. */
         buf_add_str(out, "SELECT +value FROM json_each(coalesce(");
         buf_add(out, in.name.text, in.name.len);
         buf_add_str(out, ", '[null]'))");
@@ -82,7 +82,7 @@ static int bind_text(sqlite3_stmt *stmt, int place, const char *text)
     return sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
 }
 
-/* Exactly the double that SQLite makes of these digits in SQL. */
+/* Binds exactly the double that SQLite makes of these digits in SQL. */
 static int bind_real(sqlite3_stmt *stmt, int place, const char *digits, sqlite3_stmt **to_real)
 {
     int code = SQLITE_OK;
@@ -123,8 +123,8 @@ static int bind_list(sqlite3_stmt *stmt, int place, const struct param_value *li
     return code;
 }
 
-/* A decimal is bound as SQLite reads the same digits in SQL: INTEGER without a point if it fits 64
- * bits, else REAL. As text it would compare as text. */
+/* A decimal is bound as SQLite reads the same digits in SQL: INTEGER if it has no point and fits in
+ * 64 bits, else REAL. As text it would be compared as text. */
 static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *value,
                       sqlite3_stmt **to_real)
 {
@@ -171,7 +171,7 @@ int sqlite_bind(sqlite3_stmt *stmt, sqlite3_stmt **to_real, const struct param_v
 
 /* ---- compiling ---- */
 
-/* Anything behind the first statement but space and comments? */
+/* Does anything except space and comments follow the first statement? */
 static bool has_more(sqlite3 *db, const char *tail)
 {
     sqlite3_stmt *stmt = NULL;
@@ -182,7 +182,7 @@ static bool has_more(sqlite3 *db, const char *tail)
     return more;
 }
 
-/* `sql` with every "name" written as `name`, which SQLite never takes for a text. */
+/* `sql` with every "name" written as `name`, which SQLite never takes for a string. */
 static char *with_backticks(const char *sql)
 {
     struct sql_walk walk;
@@ -199,7 +199,7 @@ static char *with_backticks(const char *sql)
         }
         buf_add_char(&out, '`');
         for (size_t i = 1; i + 1 < token.len; i++) {
-            i += token.text[i] == '"'; /* doubled */
+            i += token.text[i] == '"'; /* a doubled quote */
             buf_add(&out, "``", token.text[i] == '`' ? 2 : 0);
             if (token.text[i] != '`')
                 buf_add_char(&out, token.text[i]);
@@ -209,7 +209,8 @@ static char *with_backticks(const char *sql)
     return buf_take(&out);
 }
 
-/* Is a column named after the statement's text, which has backticks that the definition lacks? */
+/* Is a column named after the text of the statement, with backticks that the definition does not
+ * contain? */
 static bool shows_backticks(sqlite3_stmt *stmt)
 {
     for (int i = 0; i < sqlite3_column_count(stmt); i++) {

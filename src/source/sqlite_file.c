@@ -1,4 +1,5 @@
-/* src/source/sqlite_file.c -- the file of an SQLite source: which it is, and how it is opened. */
+/* src/source/sqlite_file.c -- the file of an SQLite source: which file it is, and how it is
+ * opened. */
 #include "source/sqlite_impl.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "File format read version" of the header, 2 for WAL (https://www.sqlite.org/fileformat.html). */
+/* "File format read version" in the header, 2 for WAL (https://www.sqlite.org/fileformat.html). */
 enum { HEADER_BYTES = 20, READ_VERSION = 19, READ_VERSION_WAL = 2 };
 
 static bool has_wal(const struct sqlite_file *file)
@@ -20,7 +21,7 @@ static bool has_wal(const struct sqlite_file *file)
     return stat(name, &wal) == 0 && wal.st_size > 0;
 }
 
-/* May a -shm be made beside it? Not in a read-only file system, as under the systemd unit. */
+/* Can a -shm be made beside the file? Not in a read-only file system, as under the systemd unit. */
 static bool is_beside_writable(const struct sqlite_file *file)
 {
     char folder[PATH_MAX];
@@ -76,13 +77,13 @@ bool sqlite_file_is_same(const struct sqlite_file *file)
     const struct stat *then = &file->stat;
     struct stat now;
 
-    /* Its owner may also have opened it, or closed it, which changes how it may be opened. */
+    /* Its owner may have opened or closed it meanwhile, which changes how it has to be opened. */
     if (file->wal && file->foreign && file->immutable == has_wal(file))
         return false;
     return stat(file->path, &now) == 0 && now.st_dev == then->st_dev &&
            now.st_ino == then->st_ino && now.st_size == then->st_size &&
            now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == then->st_mtim.tv_nsec &&
-           now.st_ctim.tv_sec == then->st_ctim.tv_sec && /* cp -p sets the other one back */
+           now.st_ctim.tv_sec == then->st_ctim.tv_sec && /* cp -p restores mtime, but not ctime */
            now.st_ctim.tv_nsec == then->st_ctim.tv_nsec;
 }

@@ -1,5 +1,5 @@
-/* src/source/sqlite_temp.c -- a VFS over SQLite's default one, which every file but the temporary
- * ones passes untouched (https://www.sqlite.org/vfs.html). */
+/* src/source/sqlite_temp.c -- a VFS on top of SQLite's default one, to which it passes everything
+ * except temporary files (https://www.sqlite.org/vfs.html). */
 #include "source/sqlite_impl.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@ struct temp_file {
     int64_t size;
 };
 
-static sqlite3_vfs vfs; /* its pAppData is the default one */
+static sqlite3_vfs vfs; /* its pAppData is the default VFS */
 static int64_t used, most;
-static bool over; /* a write has met the limit */
+static bool over; /* a write has exceeded the limit */
 
 static sqlite3_vfs *default_vfs(void)
 {
@@ -32,7 +32,7 @@ static sqlite3_file *real(sqlite3_file *file)
     return (sqlite3_file *)((struct temp_file *)file + 1);
 }
 
-/* May the file become `size` bytes long? Then it counts as that. */
+/* May the file grow to `size` bytes? If so, they are counted. */
 static bool may_grow(sqlite3_file *file, int64_t size)
 {
     struct temp_file *temp = (struct temp_file *)file;
@@ -78,7 +78,7 @@ static int temp_write(sqlite3_file *file, const void *data, int len, sqlite3_int
     code = SEAM_FAILS("source.temp_write")
                ? SQLITE_IOERR_WRITE
                : real(file)->pMethods->xWrite(real(file), data, len, at);
-    /* SQLite takes a quota of the file system for a broken disk. */
+    /* SQLite treats an exceeded quota of the file system as a broken disk. */
     return code == SQLITE_IOERR_WRITE && (errno == EDQUOT || errno == ENOSPC) ? SQLITE_FULL : code;
 }
 
@@ -116,7 +116,7 @@ static int temp_is_reserved(sqlite3_file *file, int *ret)
     return real(file)->pMethods->xCheckReservedLock(real(file), ret);
 }
 
-/* A hint of the size makes the file so long. */
+/* A size hint makes the file that long. */
 static int temp_control(sqlite3_file *file, int verb, void *argument)
 {
     if (verb == SQLITE_FCNTL_SIZE_HINT && !may_grow(file, *(sqlite3_int64 *)argument))
@@ -144,7 +144,7 @@ static int temp_unfetch(sqlite3_file *file, sqlite3_int64 at, void *page)
     return real(file)->pMethods->xUnfetch(real(file), at, page);
 }
 
-/* Version 3, for xFetch; the methods of shared memory (2) are asked of no temporary file. */
+/* Version 3, for xFetch; the shared-memory methods (2) are never called for a temporary file. */
 static const sqlite3_io_methods methods = {.iVersion = 3,
                                            .xClose = temp_close,
                                            .xRead = temp_read,
@@ -198,8 +198,8 @@ int sqlite_temp_why_full(struct err *err)
                    size);
 }
 
-/* The other methods of the default VFS are taken over with its struct: only its xOpen looks into
- * the struct, and is given its own. */
+/* The other methods are copied with the struct of the default VFS: only its xOpen uses the struct,
+ * and gets the original. */
 int sqlite_temp_vfs(const char **ret_name, struct err *err)
 {
     static const char name[] = "reportd";
@@ -224,7 +224,7 @@ int sqlite_temp_vfs(const char **ret_name, struct err *err)
     return 0;
 }
 
-/* SQLite reads its variable without a lock. */
+/* SQLite reads this variable without a lock. */
 int sqlite_temp_folder(const char *folder, struct err *err)
 {
     char *copy;

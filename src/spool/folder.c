@@ -1,4 +1,4 @@
-/* src/spool/folder.c -- results as files: ID.ATTEMPT.part while written, ID.ATTEMPT.json once
+/* src/spool/folder.c -- results as files: ID.ATTEMPT.part while being written, ID.ATTEMPT.json once
  * published. */
 #include <dirent.h>
 #include <errno.h>
@@ -20,9 +20,9 @@ struct folder {
     int dir; /* all file names are relative to this descriptor */
     struct spool_temp temp;
     struct guid owner;
-    /* What is known of the mark: it says `owner`; it is to be made once there is room. */
+    /* What is known of the mark: it names `owner`; it has to be made once there is room. */
     atomic_bool owned, unmarked;
-    struct lock marking; /* held while it is made */
+    struct lock marking; /* held while the mark is made */
 };
 
 static struct folder *to_folder(struct spool *spool)
@@ -35,7 +35,7 @@ static const struct folder *to_const_folder(const struct spool *spool)
     return (const struct folder *)spool;
 }
 
-/* ---- whose it is ---- */
+/* ---- the mark of the owner ---- */
 
 static int folder_owner(struct spool *spool, const struct guid *store, struct err *err)
 {
@@ -59,7 +59,7 @@ static int folder_own(struct spool *spool, const struct guid *store, bool replac
     return rc < 0 ? rc : 0;
 }
 
-/* Make the mark for which there was no room; another store's is not replaced. */
+/* Make the mark, for which there was no room before; another store's mark is not replaced. */
 static void mark_later(struct folder *folder)
 {
     struct err ignored;
@@ -82,9 +82,9 @@ static int check_mark(struct folder *folder, bool try_it, struct err *err)
 
     if (try_it)
         mark_later(folder);
-    unmarked = atomic_load(&folder->unmarked); /* before the look: it may be made meanwhile */
+    unmarked = atomic_load(&folder->unmarked); /* read first: the mark may be made meanwhile */
     if (!unmarked && !atomic_load(&folder->owned))
-        return 0; /* nobody has asked */
+        return 0; /* the owner has not been checked yet */
     rc = spool_mark_read(folder->dir, folder->path, &folder->owner, err);
     if (rc == 0 && !unmarked)
         return err_set(err, -E_SPOOL,
@@ -132,8 +132,8 @@ static void folder_publish(struct spool *spool, struct work_item *batch)
 
 /* ---- remove ---- */
 
-/* Its blocks are free at once, though a client that is slow may still have it open: such a transfer
- * finds its end. -1: errno. */
+/* Its blocks are free at once, although a slow client may still have the file open: such a transfer
+ * then finds its end. -1: errno. */
 static int unlink_result(const struct folder *folder, const char *name)
 {
     int fd = openat(folder->dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
@@ -146,8 +146,8 @@ static int unlink_result(const struct folder *folder, const char *name)
     return unlinkat(folder->dir, name, 0);
 }
 
-/* The folder is not fsynced: what a power loss brings back has no row, and the sweep takes it
- * before anything is served. */
+/* The folder is not fsynced: a file that reappears after a power loss has no row, and the sweep
+ * removes it before anything is served. */
 static int remove_attempts(const struct folder *folder, const struct guid *id, int last,
                            struct err *err)
 {
@@ -202,7 +202,7 @@ static void folder_close(struct spool *spool)
     free(folder);
 }
 
-/* The temporary folder is in the spool, unless nodes share that. */
+/* The temporary folder is in the spool, unless several nodes share the spool. */
 static int open_folder_temp(struct folder *folder, const struct spool_spec *spec, struct err *err)
 {
     char *inside;
@@ -312,7 +312,7 @@ static bool folder_has_part(const struct spool *spool, const struct guid *id, in
 
 /* ---- copying ---- */
 
-/* A hard link would not do: a deletion truncates the file. */
+/* A hard link would not work: a deletion truncates the file. */
 static int copy_bytes(int from, int to, int64_t bytes, struct err *err)
 {
     int64_t n = SEAM_FAILS("spool.copy") ? -1 : file_copy(from, to, bytes);
@@ -359,7 +359,7 @@ static int folder_copy(struct spool *from, struct spool *to, const struct spool_
     return rc;
 }
 
-/* All there is to be written to the file system: cheaper than an fsync for each of many files. */
+/* Write the whole file system: cheaper than an fsync for each of many files. */
 static int folder_sync(struct spool *spool, struct err *err)
 {
     if (SEAM_FAILS("spool.syncfs") || syncfs(to_folder(spool)->dir) < 0)
@@ -369,7 +369,7 @@ static int folder_sync(struct spool *spool, struct err *err)
 
 /* ---- all files ---- */
 
-/* Is it exactly a name we make? */
+/* Is it exactly a name that we make? */
 static bool parse_name(const char *name, struct spool_file *ret)
 {
     char id[GUID_TEXT], digits[12] = "", again[SPOOL_NAME_CAP];
@@ -409,9 +409,9 @@ static int64_t folder_each(struct spool *spool, spool_each_fn *each, void *conte
 }
 
 const struct spool_ops spool_folder = {
-    .publish_threads = 1, /* what waits meanwhile shares the next fsync */
-    /* A truncation may wait for the disk (that is mounted with discard, or has a journal to write),
-     * and one of gigabytes takes a while: others need not wait for it. */
+    .publish_threads = 1, /* operations that arrive meanwhile share the next fsync */
+    /* A truncation may wait for the disk (if it is mounted with discard, or has to write its
+     * journal), and truncating gigabytes takes a while: others need not wait for it. */
     .remove_threads = 8,
     .open = folder_open,
     .close = folder_close,

@@ -1,5 +1,5 @@
-/* src/spool/mark.c -- the file that says whose results are in a folder, so that no other store
- * takes them for its own and sweeps them away. */
+/* src/spool/mark.c -- the file that names the store that a folder's results belong to, so that no
+ * other store sweeps them away as its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "base/seam.h"
 #include "spool/spool_impl.h"
 
-static const char NEXT[] = SPOOL_MARK ".new"; /* until it is whole */
+static const char NEXT[] = SPOOL_MARK ".new"; /* until it is complete */
 
 int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err)
 {
@@ -37,8 +37,8 @@ int spool_mark_read(int dir, const char *path, const struct guid *store, struct 
                    path);
 }
 
-/* The name is given to a whole file. link() does not replace what another process has made, and
- * which may have taken NEXT away with its own. */
+/* The name is given to a complete file. link() does not replace a mark that another process has
+ * made, which may have removed NEXT after making it. */
 static int publish_mark(int dir, int fd, const struct guid *store, bool replace)
 {
     char text[GUID_TEXT + 1];

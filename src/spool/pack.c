@@ -1,4 +1,4 @@
-/* src/spool/pack.c -- compressed results: frames of Zstandard and the table of their places. */
+/* src/spool/pack.c -- compressed results: frames of Zstandard, and a table of their offsets. */
 #include "spool/pack.h"
 
 #include <endian.h>
@@ -12,9 +12,10 @@
 #include "base/seam.h"
 
 enum {
-    LEVEL = 1, /* with frames this short 3 is slower and no smaller: doc/decisions/0018 */
-    FRAME_MAX = ZSTD_COMPRESSBOUND(PACK_FRAME), /* of what is stored */
-    ENTRIES = 256,                              /* of the table that a reader has in memory */
+    LEVEL = 1, /* with frames this short, level 3 is slower and no smaller: doc/decisions/0018 */
+    FRAME_MAX = ZSTD_COMPRESSBOUND(PACK_FRAME), /* stored bytes of a frame */
+    ENTRIES = 256,                              /* entries of the table that a reader keeps in
+                                                 * memory */
 };
 
 static const char magic[8] = "rdpack1\n";
@@ -25,7 +26,7 @@ struct head { /* of a skippable frame, RFC 8878 3.1.2 */
 };
 struct tail {
     uint8_t digest[REPORT_DIGEST_BYTES]; /* of the frames */
-    uint64_t end;                        /* of them */
+    uint64_t end;                        /* where they end */
     char magic[sizeof(magic)];
 };
 _Static_assert(sizeof(struct tail) == PACK_TAIL, "without padding");
@@ -35,12 +36,12 @@ struct pack {
     void *context;
     ZSTD_CCtx *zstd;
     EVP_MD_CTX *hash;
-    int64_t stored, end; /* bytes written; those of frames */
+    int64_t stored, end; /* bytes written; of those, bytes of frames */
     int64_t bytes;       /* of the JSON in them */
-    uint64_t *places;    /* of the frames, little-endian */
+    uint64_t *places;    /* offsets of the frames, little-endian */
     size_t count, room;
     size_t frame_len;
-    uint8_t frame[PACK_FRAME]; /* of the JSON, until it is full */
+    uint8_t frame[PACK_FRAME]; /* JSON that does not fill a frame yet */
     uint8_t out[FRAME_MAX];
 };
 
@@ -50,9 +51,10 @@ struct unpack {
     ZSTD_DCtx *zstd;
     int64_t bytes, stored;
     struct pack_frames frames; /* end 0: not known yet */
-    int64_t at;                /* `out` has the bytes from this place on */
-    size_t len;                /* so many; 0: none */
-    int64_t first, count;      /* `places` has those of so many frames from number `first` on */
+    int64_t at;                /* `out` has the JSON from this offset on */
+    size_t len;                /* bytes in `out`; 0: none */
+    int64_t first, count;      /* `places` has the offsets of `count` frames, from frame `first`
+                                * on */
     uint64_t places[ENTRIES];
     uint8_t in[FRAME_MAX];
     uint8_t out[PACK_FRAME];
@@ -248,7 +250,7 @@ int unpack_frames(struct unpack *unpack, struct pack_frames *ret, struct err *er
     return 0;
 }
 
-/* Have the place of this frame and of the next one, if there is one. */
+/* Load the offset of this frame, and of the next one, if there is one. */
 static int load_places(struct unpack *unpack, int64_t number, struct err *err)
 {
     int64_t have = unpack->first + unpack->count, all = frames_of(unpack), count = all - number;

@@ -1,5 +1,5 @@
-/* src/spool/postgres.c -- results as chunks in a table of the store's database, so that they go
- * with their report's row. Schema: src/store/postgres_schema.c. */
+/* src/spool/postgres.c -- results as chunks in a table of the store's database, so that they are
+ * deleted with their report's row. Schema: src/store/postgres_schema.c. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,36 +17,36 @@
 #include "pg/pg.h"
 #include "spool/spool_impl.h"
 
-/* ---- connections, on which nobody waits for ever ---- */
+/* ---- connections, on which nothing waits forever ---- */
 
 enum { LINK_POOL_MAX = 8, LINK_PARAMS_MAX = 4 };
 
-/* Connections that nobody uses now. There is one at most for every thread of the spool. */
+/* Connections that are not in use. There is at most one per thread of the spool. */
 struct link_pool {
     const char *url;  /* borrowed */
-    struct lock lock; /* guards what follows */
+    struct lock lock; /* guards the members below */
     PGconn *idle[LINK_POOL_MAX];
     int count;
 };
 
-/* What runs on a connection: 0 or an error, and whether the connection was lost is seen by itself.
- */
+/* Runs on a connection; 0 or an error. The caller finds out itself whether the connection was
+ * lost. */
 typedef int link_job_fn(PGconn *conn, void *context, struct err *err);
 
-/* A value as PostgreSQL's binary format has it. */
+/* A value in PostgreSQL's binary format. */
 struct link_param {
     const void *data;
     int len;
 };
 
-enum { ANSWER_MS = 20 * 1000 }; /* that the server may be silent */
+enum { ANSWER_MS = 20 * 1000 }; /* how long the server may be silent */
 
 static int fail_link(const char *why, struct err *err)
 {
     return err_set(err, -E_SPOOL, "the database of the results: %s", why);
 }
 
-/* The one result of what was sent with that status; of several the last. */
+/* The result of what was sent (`sent`: libpq's return value); of several results the last one. */
 static int finish_command(PGconn *conn, int sent, PGresult **ret, struct err *err)
 {
     char why[PG_MESSAGE];
@@ -61,7 +61,7 @@ static int finish_command(PGconn *conn, int sent, PGresult **ret, struct err *er
     return 0;
 }
 
-/* Run one statement with binary parameters; *ret, if asked for, has the binary result and is yours:
+/* Run one statement with binary parameters. If `ret` is given, *ret is the binary result and yours:
  * PQclear(). -E_SPOOL. */
 static int link_query(PGconn *conn, const char *sql, const struct link_param *params,
                       PGresult **ret, struct err *err)
@@ -84,7 +84,7 @@ static int link_run_text(PGconn *conn, const char *sql, struct err *err)
     return finish_command(conn, PQsendQuery(conn, sql), NULL, err);
 }
 
-/* COPY … FROM STDIN, begun by one of those: send, end. -E_SPOOL. */
+/* For COPY … FROM STDIN that one of these has begun: send data, and end it. -E_SPOOL. */
 static int link_copy_add(PGconn *conn, const void *data, int len, struct err *err)
 {
     char why[PG_MESSAGE];
@@ -121,7 +121,7 @@ static PGconn *take_idle(struct link_pool *pool)
     return conn;
 }
 
-/* Nothing of a session may be left to the next user but the session. */
+/* A connection is kept only if its session is idle, outside of a transaction. */
 static void give_back(struct link_pool *pool, PGconn *conn)
 {
     CHECK(conn != NULL);
@@ -161,10 +161,9 @@ static int run_on(struct link_pool *pool, PGconn *conn, link_job_fn *job, void *
     return rc;
 }
 
-/* Run it on a connection of the pool, and once more on a new one if an idle one turned out to be
- * lost: it must be such that running it twice does no harm. A transaction it has left open after an
- * error is rolled back. -E_SPOOL, or what the job says. *ret_lost: it was for want of a connection.
- */
+/* Run the job on a connection of the pool, and once more on a new one if an idle one turns out to
+ * be lost: running it twice must do no harm. A transaction that it leaves open after an error is
+ * rolled back. -E_SPOOL, or what the job returns. *ret_lost: it failed for lack of a connection. */
 static int link_run(struct link_pool *pool, link_job_fn *job, void *context, bool *ret_lost,
                     struct err *err)
 {
@@ -183,15 +182,16 @@ static int link_run(struct link_pool *pool, link_job_fn *job, void *context, boo
 /* ---- the spool ---- */
 
 enum {
-    PUBLISH_THREADS = 2, /* two results are copied at the same time: the disk is the limit */
-    REMOVE_THREADS = 2,  /* a result of gigabytes takes a while; others need not wait for it */
-    FETCH_THREADS = 4,   /* connections that all downloads share */
-    EACH_MAX = 256,      /* results in one answer of each() */
+    PUBLISH_THREADS = 2, /* results copied at the same time: the disk is the limit */
+    REMOVE_THREADS = 2,  /* removing a result of gigabytes takes a while; others need not wait for
+                          * it */
+    FETCH_THREADS = 4,   /* connections shared by all downloads */
+    EACH_MAX = 256,      /* results per page of each() */
     AGAIN_MS = 250,      /* between two tries to publish without a database … */
-    PATIENCE_MS = 30000, /* … for so long: a restart of PostgreSQL fails no report */
-    SLICE = 64,          /* chunks that one statement removes, 16 MiB: see remove_until_none() */
-    PUBLISH_S = 60,      /* for a statement that publishes, and … */
-    PUBLISH_BYTES_A_SECOND = 1 << 20, /* … more for a large result */
+    PATIENCE_MS = 30000, /* … and for how long: a restart of PostgreSQL fails no report */
+    SLICE = 64,          /* chunks removed by one statement, 16 MiB: see remove_until_none() */
+    PUBLISH_S = 60,      /* limit for a statement that publishes, … */
+    PUBLISH_BYTES_A_SECOND = 1 << 20, /* … with more time for a large result */
 };
 
 struct postgres {
@@ -219,7 +219,7 @@ struct place {
     struct link_param params[LINK_PARAMS_MAX];
 };
 
-/* `params`: how many of id, attempt, number the statement has. */
+/* `params`: how many of id, attempt and number the statement uses. */
 static void place_init(struct place *place, const struct guid *id, int attempt, int32_t number,
                        int params)
 {
@@ -244,8 +244,8 @@ static int64_t int64_of(const PGresult *result, int row, int column)
 
 /* ---- remove ---- */
 
-/* A statement that removes some of what is to go, again and again until there is nothing: one with
- * all of it would exceed any time limit if that is large, and so it could never be deleted. */
+/* Repeat a statement that removes some of the chunks until there are none left. For a large result,
+ * one statement for all of them would exceed any time limit, and it could never be deleted. */
 static int remove_until_none(PGconn *conn, const char *sql, const struct link_param *params,
                              struct err *err)
 {
@@ -265,7 +265,7 @@ static int remove_until_none(PGconn *conn, const char *sql, const struct link_pa
     return rc;
 }
 
-/* What has a chunk `from` or a later one, of the attempts `first` … `last`. */
+/* Remove the chunks from number `from` on, of the attempts `first` … `last`. */
 static int remove_slices(PGconn *conn, const struct guid *id, int first, int last, int from,
                          struct err *err)
 {
@@ -282,8 +282,8 @@ static int remove_slices(PGconn *conn, const struct guid *id, int first, int las
     return remove_until_none(conn, sql, place.params, err);
 }
 
-/* Of many reports, most of which are small: as many chunks in one statement as have the bytes of a
- * slice, and a few thousand at most. */
+/* For many reports, most of which are small: one statement removes chunks with about the bytes of
+ * one slice, and a few thousand at most. */
 static int remove_refs(PGconn *conn, const struct spool_op *op, struct err *err)
 {
     _Static_assert((int)SPOOL_REFS_MAX <= (int)PG_GUIDS_MAX, "an array has them all");
@@ -302,8 +302,8 @@ static int remove_refs(PGconn *conn, const struct spool_op *op, struct err *err)
     return remove_until_none(conn, sql, params, err);
 }
 
-/* All but the first SLICE chunks of a deleted report: these go with its row, by ON DELETE CASCADE.
- */
+/* Remove all except the first SLICE chunks of a deleted report: these go with its row, by ON DELETE
+ * CASCADE. */
 static int remove_on(PGconn *conn, void *context, struct err *err)
 {
     const struct spool_op *op = context;
@@ -316,7 +316,7 @@ static int remove_on(PGconn *conn, void *context, struct err *err)
 static int postgres_remove(struct spool *spool, const struct spool_op *op, struct err *err)
 {
     bool lost;
-    /* What a worker writes here has no name and ends with its descriptor. */
+    /* A worker's file on this node has no name and ends with its descriptor. */
     int rc = link_run(&to_postgres(spool)->pool, remove_on, (void *)op, &lost, err);
 
     for (size_t i = 0; op->refs != NULL && i < op->count; i++)
@@ -396,8 +396,8 @@ static int copy_in_result(PGconn *conn, const struct spool_op *op, struct err *e
     return rc;
 }
 
-/* The session's statement_timeout, which is for statements of a few rows, and time for the file: a
- * node that hangs with half of it sent does not hold the report's rows for ever. */
+/* The session's statement_timeout is meant for statements of a few rows; here time for the file is
+ * added. A node that hangs after sending half of it must not hold the report's rows forever. */
 static int begin_publish(PGconn *conn, const struct spool_op *op, struct err *err)
 {
     struct stat st;
@@ -410,8 +410,8 @@ static int begin_publish(PGconn *conn, const struct spool_op *op, struct err *er
     return link_run_text(conn, text, err);
 }
 
-/* All of it in one transaction, with what is left of a try whose commit was not heard; before it,
- * slice by slice, the leftovers of earlier attempts go. */
+/* Everything in one transaction, including the removal of a try whose commit was not confirmed.
+ * Before it, slice by slice, the leftovers of earlier attempts are removed. */
 static int publish_on(PGconn *conn, void *context, struct err *err)
 {
     const struct spool_op *op = context;
@@ -452,7 +452,7 @@ struct query {
     PGresult *result;
 };
 
-/* Whom to show results to. */
+/* The function that gets the results. */
 struct visit {
     spool_each_fn *each;
     void *context;
@@ -499,7 +499,7 @@ static void postgres_release(struct spool_row *row)
     PQclear(row->owner);
 }
 
-/* Of this attempt alone: it may be older than the result. */
+/* Remove only this attempt: it may be older than the result. */
 static int drop_on(PGconn *conn, void *context, struct err *err)
 {
     const struct spool_file *file = context;
@@ -516,7 +516,7 @@ static int postgres_drop(struct spool *spool, const struct spool_file *file, str
     return link_run(&to_postgres(spool)->pool, drop_on, (void *)file, &lost, err);
 }
 
-/* A result that lacks a chunk in its middle has no size that any row could have. */
+/* If a chunk is missing, the size is 0, which no row has. */
 static int64_t postgres_size(struct spool *spool, const struct guid *id, int attempt,
                              struct err *err)
 {
@@ -537,19 +537,19 @@ static int64_t postgres_size(struct spool *spool, const struct guid *id, int att
     return size;
 }
 
-/* Pages of results, in order. */
+/* One page of results, in order. */
 static const char all_results[] = "SELECT report_id, attempt FROM reportd.result_chunk "
                                   "WHERE number = 0 AND (report_id, attempt) > ($1, $2) "
                                   "ORDER BY report_id, attempt LIMIT $3::int4";
-/* Those of reports that are not complete, or were not at the first attempt; of all there are only a
- * few, so that a start need not read every row. The states: src/store/postgres_schema.c. */
+/* Those of reports that are not complete, or not at the first attempt. There are few of these, so a
+ * start need not read every row. The states: src/store/postgres_schema.c. */
 static const char idle_results[] =
     "SELECT c.report_id, c.attempt FROM reportd.report r "
     "JOIN reportd.result_chunk c ON c.report_id = r.id AND c.number = 0 "
     "WHERE (r.state IN (0, 1, 3) OR r.attempt > 1) AND NOT (r.state = 2 AND r.attempt = c.attempt) "
     "AND (c.report_id, c.attempt) > ($1, $2) ORDER BY 1, 2 LIMIT $3::int4";
 
-/* How many there were, and the last of them into `last`. */
+/* Returns how many results the page has; `last` becomes the last of them. */
 static int each_page(struct spool *spool, struct query *query, struct spool_file *last,
                      const struct visit *visit, struct err *err)
 {
@@ -603,7 +603,7 @@ static int64_t postgres_each_idle(struct spool *spool, spool_each_fn *each, void
 
 /* ---- files of this node ---- */
 
-/* It has no name, so that nothing of it is left however the node ends. */
+/* The file has no name, so that nothing of it is left, however the node ends. */
 static int postgres_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
 {
     const struct spool_temp *temp = &to_postgres(spool)->temp;
@@ -640,7 +640,7 @@ static int postgres_lock(struct spool *spool, struct err *err)
     return spool_temp_lock(&to_postgres(spool)->temp, err);
 }
 
-/* Whether the database is there the store says. */
+/* Whether the database is there is checked by the store. */
 static int postgres_check(struct spool *spool, bool try_it, struct err *err)
 {
     const struct spool_temp *temp = &to_const_postgres(spool)->temp;

@@ -1,5 +1,5 @@
-/* src/spool/reader.c -- one result that is read: a file, a chunk of it at a time, or bytes that the
- * row had; decrypted and decompressed. */
+/* src/spool/reader.c -- reads one result: a file, a chunk of it at a time, or the bytes from the
+ * row; decrypted and decompressed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,27 +11,27 @@
 #include "spool/spool_impl.h"
 
 struct spool_reader {
-    struct spool *spool; /* NULL: it is in memory */
+    struct spool *spool; /* NULL: the result is in memory */
     char *memory;
     struct guid id;
     int attempt;
     int64_t size;          /* of the result … */
-    int64_t bytes, stored; /* … with its footer, of what is stored: more if it is encrypted */
-    struct unpack *unpack; /* NULL: it is not compressed */
-    struct unseal *unseal; /* NULL: it is not encrypted */
-    int fd;                /* -1: it is fetched, or in memory */
+    int64_t bytes, stored; /* … with its footer; as stored: more if it is encrypted */
+    struct unpack *unpack; /* NULL: not compressed */
+    struct unseal *unseal; /* NULL: not encrypted */
+    int fd;                /* -1: fetched in chunks, or in memory */
     /* The chunk in memory, or why there is none. */
     int64_t number; /* -1: none was fetched */
     struct spool_row row;
     struct err err;
-    int64_t wanted; /* compressed: the byte that is fetched; -1: none is being fetched */
-    /* The fetch under way; NULL: none is. */
+    int64_t wanted; /* compressed: the offset that is being fetched; -1: none */
+    /* The fetch in progress; NULL: none. */
     void (*done)(void *owner);
     void *owner;
     struct work_item item;
 };
 
-/* The chunk that has the byte at this place of the result. */
+/* The chunk that contains the byte at this offset of the result. */
 static int64_t chunk_at(const struct spool_reader *reader, int64_t at)
 {
     return at / (reader->unseal != NULL ? SEAL_SEGMENT : SPOOL_ROW_BYTES);
@@ -68,7 +68,7 @@ static ssize_t read_from_memory(const struct spool_reader *reader, int64_t at, v
     return (ssize_t)n;
 }
 
-/* Why nothing can be read any more; 0: it can. */
+/* Why nothing can be read any more; 0: reading is possible. */
 static int fetch_error(const struct spool_reader *reader, struct err *err)
 {
     if (reader->err.code != 0 && err != NULL)
@@ -99,7 +99,7 @@ static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, si
     size_t from = (size_t)(at % SPOOL_ROW_BYTES), n;
     int rc = fetch_error(reader, err);
 
-    /* Where a compressed byte stands is known only when it is read. */
+    /* The stored offset of a compressed byte is known only when it is read. */
     if (rc == 0 && reader->wanted >= 0 && at / SPOOL_ROW_BYTES != reader->number)
         rc = fetch_chunk(reader, at / SPOOL_ROW_BYTES, err);
     if (rc < 0)
@@ -112,7 +112,8 @@ static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, si
     return (ssize_t)n;
 }
 
-/* A spool_read_fn; 0 at the end, which comes early if the file was cut off since it was opened. */
+/* A spool_read_fn; 0 at the end, which comes early if the file was truncated since it was
+ * opened. */
 static ssize_t read_stored(void *context, int64_t at, void *out, size_t max, struct err *err)
 {
     struct spool_reader *reader = context;
@@ -190,7 +191,7 @@ void spool_reader_run(void *context, struct work_item *item)
     if (rc < 0)
         reader->err = err;
     reader->wanted = -1;
-    reader->done = NULL; /* from here on it may be freed */
+    reader->done = NULL; /* after this it may be freed */
     done(reader->owner);
 }
 
@@ -212,7 +213,7 @@ void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(vo
 
 /* ---- the result ---- */
 
-/* The file is what the row says, or it is not read at all. */
+/* The file has the size in the row, or it is not read at all. */
 static int open_result(struct spool_reader *reader, struct err *err)
 {
     struct stat st;
@@ -259,7 +260,7 @@ static struct spool_reader *reader_alloc(const struct report *report, struct err
     return reader;
 }
 
-/* Give the reader that is open so far, `rc`, its key, and what decompresses it. */
+/* Give the reader its key and its decompressor. `rc`: how opening it went. */
 static int complete_reader(struct spool_reader *reader, const struct report *report, int rc,
                            struct spool_reader **ret, struct err *err)
 {

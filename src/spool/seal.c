@@ -15,11 +15,11 @@ enum {
 _Static_assert((int)SEALED_SEGMENT == (int)SEAL_SEGMENT_BYTES, "as the header says");
 _Static_assert((int)REPORT_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the file's key derives others");
 
-/* A stream and where in it we are. */
+/* A stream and the position in it. */
 struct stream {
     crypto_secretstream_xchacha20poly1305_state state;
     uint8_t key[REPORT_KEY_BYTES]; /* of the file */
-    int64_t chunk;                 /* the next one, counted through the file */
+    int64_t chunk;                 /* number of the next chunk in the file */
 };
 
 struct seal {
@@ -36,7 +36,7 @@ struct unseal {
     void *context;
     int64_t bytes; /* of the result */
     struct stream stream;
-    size_t chunk_len; /* of the chunk before stream.chunk, decrypted; 0: none is */
+    size_t chunk_len; /* of the chunk before stream.chunk, decrypted; 0: none */
     uint8_t chunk[SEAL_CHUNK];
     uint8_t in[SEALED_CHUNK];
 };
@@ -92,7 +92,7 @@ void seal_free(struct seal *seal)
     free(seal);
 }
 
-/* Encrypt the chunk; write when it ends its segment or the file. */
+/* Encrypt the chunk; write if it ends its segment or the file. */
 static int put_chunk(struct seal *seal, bool last)
 {
     struct stream *stream = &seal->stream;
@@ -208,7 +208,7 @@ static int next_chunk(struct unseal *unseal, struct err *err)
     return 0;
 }
 
-/* Decrypt up to and with the chunk `wanted`. */
+/* Decrypt up to and including the chunk `wanted`. */
 static int go_to_chunk(struct unseal *unseal, int64_t wanted, struct err *err)
 {
     int64_t start = wanted - wanted % SEAL_SEGMENT_CHUNKS;

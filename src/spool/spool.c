@@ -1,4 +1,4 @@
-/* src/spool/spool.c -- the spool's threads, and the way to its backend. */
+/* src/spool/spool.c -- the spool's threads, and its calls into the backend. */
 #include "spool/spool.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static const char IN_DATABASE[] = "postgresql";
 static void answer_op(struct spool_op *op)
 {
     CHECK(op->posted);
-    op->posted = false; /* it is its owner's again */
+    op->posted = false; /* from here on it belongs to its owner */
     op->done(op);
 }
 
@@ -45,7 +45,7 @@ void spool_post(struct spool *spool, struct spool_op *op)
     CHECK(op->done != NULL && !op->posted);
     CHECK(op->refs == NULL || op->count <= SPOOL_REFS_MAX);
     op->posted = true;
-    /* The work queues have no queue_max, so they take all. */
+    /* The work queues have no queue_max, so they accept everything. */
     work_queue_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
 }
 

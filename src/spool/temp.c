@@ -1,4 +1,4 @@
-/* src/spool/temp.c -- the folder of temporary files, which one process has for itself. */
+/* src/spool/temp.c -- the folder of temporary files, which one process has to itself. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +14,12 @@
 #include "base/seam.h"
 #include "spool/spool_impl.h"
 
-enum { CHECK_BYTES = 16 * 1024 }; /* with less a report cannot be begun */
+enum { CHECK_BYTES = 16 * 1024 }; /* with less than this no report can begin */
 
 static const char TEMP[] = "temp/"; /* before the name of a temporary file */
 
-/* It survives a power cut, and with it what is published in it; also if the process that made it
- * was killed right after. */
+/* The folder, and so what is published in it, survives a power loss; also if the process that made
+ * it was killed right afterwards. */
 static int make_temp_folder(const char *folder, struct err *err)
 {
     bool made = mkdir(folder, 0700) == 0;
@@ -28,7 +28,7 @@ static int make_temp_folder(const char *folder, struct err *err)
         return err_errno(err, -E_SPOOL, "make the folder '%s'", folder);
     SEAM_STEP("spool", "open", "made");
     if ((SEAM_FAILS("spool.parent_fsync") || file_sync_folder_of(folder) < 0) &&
-        (made || errno != EACCES)) /* the operator made it, in a folder of others */
+        (made || errno != EACCES)) /* the operator made it, in a folder that belongs to others */
         return err_errno(err, -E_SPOOL, "fsync the folder that '%s' is in", folder);
     return 0;
 }
@@ -41,7 +41,7 @@ int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_p
 
     if (!existing && make_temp_folder(folder, err) < 0)
         return -E_SPOOL;
-    /* Absolute, since workers get it and need not share our working folder. */
+    /* Absolute, since it is passed to workers, which need not have our working folder. */
     path = realpath(folder, NULL);
     if (path == NULL && errno == ENOENT)
         return err_set(err, -E_SPOOL,
@@ -82,7 +82,7 @@ int spool_temp_lock(const struct spool_temp *temp, struct err *err)
     return err_errno(err, -E_SPOOL, "lock the folder '%s'", temp->folder);
 }
 
-/* Databases name their temporary files as they like. */
+/* Databases choose the names of their temporary files. */
 int64_t spool_temp_each(const struct spool_temp *temp, spool_each_fn *each, void *context,
                         struct err *err)
 {
@@ -115,8 +115,8 @@ int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file
     return 0;
 }
 
-/* A folder that was removed, or that something else was mounted over, can be written to for as long
- * as it is open, and is found by nobody. */
+/* A folder that was removed, or over which something else was mounted, can be written to while it
+ * is open, but nobody finds what is in it. */
 static bool folder_is_in_place(int dir, const char *path)
 {
     struct stat opened, named;
@@ -125,7 +125,7 @@ static bool folder_is_in_place(int dir, const char *path)
            opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Where the file system has files without a name. */
+/* For file systems with unnamed files. */
 static int try_to_write(int dir, const char *path, struct err *err)
 {
     static const char bytes[CHECK_BYTES];
