@@ -1,4 +1,4 @@
-/* src/proc/audit.c -- rows against files, files against rows, states against the clock; and the
+/* src/proc/audit.c -- compares rows with files, files with rows, and states with the clock; and the
  * server's own audits in the background. */
 #include "proc/audit.h"
 
@@ -24,13 +24,13 @@ enum { LOOK_AGAIN_MS = 300 };
 
 static struct log_trouble audit_trouble = LOG_TROUBLE("audit.failed");
 
-/* One look at everything. */
+/* One pass over everything. */
 struct audit_walk {
     const struct audit_spec *spec;
     struct audit *audit;
     size_t cap;
     int64_t now_ms;
-    int rc; /* the first trouble; nothing is looked at any more */
+    int rc; /* the first failure; nothing more is checked after it */
     struct err *err;
 };
 
@@ -68,7 +68,7 @@ static void add_finding(struct audit_walk *walk, const struct audit_finding *fin
         walk->rc = err_set(walk->err, -E_NOMEM, "out of memory");
 }
 
-/* By kind, then reference, then what else makes two findings the same one. */
+/* By kind, then reference, then whatever else distinguishes two findings. */
 static int compare_findings(const void *left, const void *right)
 {
     const struct audit_finding *a = left, *b = right;
@@ -83,7 +83,7 @@ static int compare_findings(const void *left, const void *right)
     return order != 0 ? order : strcmp(a->name, b->name);
 }
 
-/* Keep what is in both; both are in order. */
+/* Keep the findings that are in both lists; both are sorted. */
 static void keep_common(struct audit *audit, const struct audit *again)
 {
     size_t kept = 0, j = 0;
@@ -133,8 +133,8 @@ static void check_result(struct audit_walk *walk, const struct store_scanned *re
     add_finding(walk, finding);
 }
 
-/* A report that is being generated has its file, from the claim to the end; on another node it has
- * a lease, which the nodes themselves look after. */
+/* A report that is being generated has its file from the claim to the end; on another node it has a
+ * lease, which the nodes check themselves. */
 static bool report_is_running(struct audit_walk *walk, const struct store_scanned *report)
 {
     return walk->spec->serving &&
@@ -173,7 +173,7 @@ static int check_scanned(void *context, const struct store_scanned *reports, siz
 {
     struct audit_walk *walk = context;
 
-    (void)err; /* it is the walk's */
+    (void)err; /* that of the walk is used */
     for (size_t i = 0; i < count && walk->rc == 0; i++)
         check_report(walk, &reports[i]);
     walk->audit->reports += (int64_t)count;
@@ -198,7 +198,7 @@ static void check_file(void *context, const struct spool_file *file)
     if (walk->rc < 0)
         return;
     if (file->kind == SPOOL_TEMPORARY) {
-        explained = walk->spec->serving; /* of a query that runs */
+        explained = walk->spec->serving; /* of a running query */
     } else {
         walk->rc = store_ask(walk->spec->store, &op, walk->err);
         explained = walk->rc < 0 || recovery_needs(&op.find, file);
@@ -211,7 +211,7 @@ static void check_file(void *context, const struct spool_file *file)
         add_finding(walk, &finding);
 }
 
-/* A restore that was killed has left a store with everything in it. */
+/* A killed restore leaves a store that contains every report. */
 static void check_left(void *context, const char *path)
 {
     struct audit_walk *walk = context;
@@ -235,9 +235,9 @@ static void fsck_restores(struct audit_walk *walk)
         restore_each_left(walk->spec->store_path, check_left, walk);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole audit ---- */
 
-/* Each place of a report has its function, which may be another one's, too. */
+/* Each place of a report has a function here; several may share one. */
 static void fsck_nothing(struct audit_walk *walk)
 {
     (void)walk;
@@ -276,7 +276,7 @@ static int audit_once(const struct audit_spec *spec, struct audit *ret, struct e
     return 0;
 }
 
-/* Look again and again until nothing is left or the grace is over. */
+/* Repeat the audit until no finding is left or the grace period is over. */
 static int confirm_findings(const struct audit_spec *spec, struct audit *audit, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + spec->grace_ms;
@@ -376,7 +376,8 @@ static int mark_bad(const struct audit_spec *spec, const struct audit *audit, st
     return rc;
 }
 
-/* Those of one answer of DELETING. One by one: a full disk has room for that. */
+/* Those of one answer of DELETING. The rows are deleted one by one, for which a full disk has
+ * room. */
 static int delete_batch(struct store *store, struct ledger *ledger,
                         const struct store_deleting *deleting, struct err *err)
 {
@@ -399,7 +400,7 @@ static int delete_batch(struct store *store, struct ledger *ledger,
     return 0;
 }
 
-/* Drop the rows in DELETING, their files are gone. */
+/* Drop the rows in DELETING, whose files are gone. */
 static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledger,
                              int64_t *ret_dropped, struct err *err)
 {
@@ -417,8 +418,9 @@ static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledge
     return rc;
 }
 
-/* In the order of a deletion: the references are dead, the files go, the ledger has them, then the
- * rows go, and with the last of a user that was removed the user's. */
+/* In the order of a deletion: the references are dead; the files are removed; the ledger records
+ * them; then the rows are deleted, and with the last one of a user that was removed the user's
+ * row. */
 static int finish_marked(const struct audit_spec *spec, struct ledger *ledger,
                          struct audit_repair *ret, struct err *err)
 {
@@ -465,16 +467,16 @@ int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct aud
     return mark_expired(spec, err) ?: finish_marked(spec, ledger, ret, err);
 }
 
-/* ---- the server's own ---- */
+/* ---- the server's own audits ---- */
 
 enum {
     EVERY_MS = 60 * 1000,
-    REST = 100, /* times as long as the audit took, at least */
+    REST = 100, /* the rest is at least this many times as long as the audit took */
 };
 
 struct auditor {
     struct audit_spec spec;
-    atomic_llong grace_ms; /* of its next look */
+    atomic_llong grace_ms; /* grace period of the next audit */
     pthread_t thread;
     struct lock lock;
     pthread_cond_t wake;
@@ -482,7 +484,7 @@ struct auditor {
     struct auditor_counts counts;
 };
 
-/* False: the end has come. */
+/* False: the thread has to end. */
 static bool pause_for(void *context, int64_t ms)
 {
     struct auditor *auditor = context;
@@ -510,7 +512,7 @@ static void take_counts(struct auditor *auditor, const struct audit *audit)
     auditor->counts.audits++;
     auditor->counts.bytes = audit->bytes;
     lock_release(&auditor->lock);
-    if (after != before) /* each is in the metrics; `reportd fsck` names them */
+    if (after != before) /* each finding is in the metrics; `reportd fsck` names them */
         log_warn("audit.findings", "now=%ld before=%ld", (long)after, (long)before);
 }
 
@@ -530,7 +532,7 @@ static void measure_disks(struct auditor *auditor)
     }
 }
 
-/* The disks are measured meanwhile. False: the end has come. */
+/* The disks are measured meanwhile. False: the thread has to end. */
 static bool rest(struct auditor *auditor, int64_t rest_ms)
 {
     bool go;

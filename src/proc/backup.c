@@ -1,5 +1,5 @@
-/* src/proc/backup.c -- make a backup while a server runs: the store as it is at one moment,
- * then the results that it knows. */
+/* src/proc/backup.c -- makes a backup while a server runs: the store as it is at one moment, then
+ * the results of its reports. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "proc/backup_impl.h"
 #include "spool/seal.h"
 
-/* ---- reports erased from a copy of a store, a page of them at a time ---- */
+/* ---- erasing reports from a copy of a store, page by page ---- */
 
 char *backup_path(const char *folder, const char *name)
 {
@@ -31,7 +31,7 @@ char *backup_store_url(const char *path)
     return path == NULL || asprintf(&url, "sqlite:%s", path) < 0 ? NULL : url;
 }
 
-/* All of one verb, in a few commits. */
+/* Run one verb for all reports, in a few commits. */
 static int run_for_all(struct store *store, enum store_verb verb, const struct guid *ids,
                        size_t count, struct err *err)
 {
@@ -64,7 +64,7 @@ static int erase(struct store *store, const struct guid *ids, size_t count, stru
                ?: run_for_all(store, STORE_DELETE_ROW, ids, count, err);
 }
 
-/* What erase_reports() was asked for, and how far it is. */
+/* The arguments of erase_reports(), and its progress. */
 struct erasing {
     struct store *store;
     erase_fn *wanted;
@@ -98,12 +98,12 @@ int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, stru
 
 /* ---- the backup ---- */
 
-/* A backup under way. */
+/* A backup in progress. */
 struct backing {
     const struct backup_spec *spec;
-    char *temp; /* FOLDER.partial, until it is whole */
-    int dir;    /* of it; -1 */
-    bool owned; /* and locked */
+    char *temp; /* FOLDER.partial, until it is complete */
+    int dir;    /* descriptor of `temp`, or -1 */
+    bool owned; /* `temp` is locked and ours */
     char *store_path, *store_url, *spool_path;
     struct store *store; /* the copy */
     struct spool *spool;
@@ -115,7 +115,7 @@ struct backing {
 
 /* ---- the folder ---- */
 
-/* A folder that is not there, or is and has nothing in it. */
+/* The folder must not exist, or be empty. */
 static int check_target(const char *folder, struct err *err)
 {
     const struct dirent *entry;
@@ -154,10 +154,10 @@ static void remove_in(int dir, const char *folder, void (*each)(int dir, const c
 
 static void remove_file(int dir, const char *name)
 {
-    unlinkat(dir, name, 0); /* not a folder, nor . and .. */
+    unlinkat(dir, name, 0); /* fails for folders, such as . and .. */
 }
 
-/* What a backup that was killed has left. */
+/* Remove what a killed backup has left. */
 static int sweep_partial(const struct backing *b, struct err *err)
 {
     static const char *const names[] = {BACKUP_STORE, BACKUP_STORE "-wal", BACKUP_STORE "-shm",
@@ -217,7 +217,7 @@ static bool is_gone(struct backing *b, const struct guid *id)
     return gone;
 }
 
-/* False: the report goes, since its result is not there any more. */
+/* False: the report is removed from the backup, since its result no longer exists. */
 static bool back_up_result(struct backing *b, const struct store_scanned *report)
 {
     int64_t bytes = seal_stored_size(report->bytes, report->sealed);
@@ -236,7 +236,7 @@ static bool back_up_result(struct backing *b, const struct store_scanned *report
     return true;
 }
 
-/* Is it to be erased from the copy? */
+/* Has the report to be erased from the copy? */
 static bool is_unwanted(void *context, const struct store_scanned *report)
 {
     struct backing *b = context;
@@ -262,8 +262,8 @@ static int count_reports(struct backing *b, struct err *err)
     return 0;
 }
 
-/* Every complete report of the copy had its result when that was made: its file is there still, or
- * it was deleted meanwhile. */
+/* Every complete report in the copy had its result when the copy was made: its file still exists,
+ * or it was deleted meanwhile. */
 static int back_up_results(struct backing *b, struct err *err)
 {
     const struct store_spec store = {.url = b->store_url};
@@ -287,7 +287,7 @@ static int back_up_results(struct backing *b, struct err *err)
     return spool_sync(b->spool, err);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole backup ---- */
 
 static void tell_store(void *context, int64_t done, int64_t total)
 {
@@ -301,7 +301,8 @@ static int copy_store(struct backing *b, struct err *err)
     const struct store_backup_watch watch = {.progress = tell_store, .context = b};
     int rc;
 
-    b->manifest.state.made_ms = store_now_ms(b->spec->store); /* before that moment */
+    b->manifest.state.made_ms = store_now_ms(b->spec->store); /* taken before the moment of the
+                                                               * copy */
     rc = store_backup(b->spec->store, b->store_path, &watch, err);
     SEAM_STEP("backup", "store", "copied");
     return rc;

@@ -1,5 +1,5 @@
-/* src/proc/backup_manifest.c -- what a backup says of itself, in a file of JSON; and whether the
- * deletion ledgers at hand have every deletion since. */
+/* src/proc/backup_manifest.c -- what a backup says about itself, in a JSON file; and whether the
+ * given deletion ledgers have every deletion since. */
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ void backup_state_done(struct backup_state *state)
     *state = (struct backup_state){0};
 }
 
-/* A store that no server has opened since its schema was brought up to date knows of no ledger. */
+/* A store that no server has opened since its schema was upgraded knows of no ledger. */
 int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
@@ -44,7 +44,7 @@ int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *r
             ret->ledgers[ret->count++] = ret->ledgers[i];
     }
     ret->known = op.ledgers.count > 0;
-    ret->named = ret->known; /* perhaps its id was made by this very upgrade */
+    ret->named = ret->known; /* this upgrade may just have made its id */
     return 0;
 }
 
@@ -59,7 +59,7 @@ static const struct ledger_copy *find_copy(const struct ledgers *ledgers, const 
     return NULL;
 }
 
-/* Its records are numbered: those from `wanted->records` on are of later deletions. */
+/* Its records are numbered: records from number `wanted->records` on are of later deletions. */
 static int check_one(const struct ledgers *ledgers, const struct store_ledger *wanted,
                      struct err *err)
 {
@@ -89,8 +89,8 @@ static int check_one(const struct ledgers *ledgers, const struct store_ledger *w
                    wanted->place, since);
 }
 
-/* Of a backup that does not say which ledgers it needs: it needs all, and from then on. If one was
- * begun since, another was given up, and whether there were more in between nothing tells. */
+/* A backup that does not say which ledgers it needs requires that none begins later than the
+ * backup. If one does, another ledger was given up, and there may have been more in between. */
 static int check_times(const struct ledgers *ledgers, int64_t made_ms, struct err *err)
 {
     char made[CLOCK_TEXT], since[CLOCK_TEXT];
@@ -166,7 +166,7 @@ static int record_copy(struct store *store, const struct store_ledgers *known,
     return record_ledger(store, &ledger, err);
 }
 
-/* Those that are not at hand are given up; no number of records falls. */
+/* Ledgers that are not given are given up; a number of records never decreases. */
 static int record_known(const struct ledgers *ledgers, struct store *store,
                         const struct store_ledger *known, size_t count, struct err *err)
 {
@@ -227,7 +227,7 @@ static void add_text_line(struct buf *b, const char *key, const char *text)
     json_add_member(b, key, text);
 }
 
-/* Where each was is for whoever has to find it. */
+/* The place of each ledger helps the operator to find it. */
 static void add_ledgers(struct buf *b, const struct backup_state *state)
 {
     char id[GUID_TEXT];
@@ -307,8 +307,8 @@ static bool get_id(const json_t *json, const char *key, struct guid *ret)
     return text != NULL && guid_parse(text, ret);
 }
 
-/* A backup of an older version has none; one that was made before a server had opened the store
- * names none, and needs all the same what was deleted since. */
+/* A backup of an older version lists no ledgers. One made before a server had opened the store has
+ * an empty list, and still needs what was deleted since. */
 static int read_manifest_ledgers(const json_t *json, struct backup_state *ret, struct err *err)
 {
     const json_t *list = json_object_get(json, "ledgers");

@@ -1,4 +1,4 @@
-/* src/proc/channel.c -- frames to and from a worker, none of which the loop waits for. */
+/* src/proc/channel.c -- frames to and from a worker; the loop waits for none of them. */
 #include "proc/channel.h"
 
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static void drop_oldest(struct channel *channel)
     channel->queued--;
 }
 
-/* An order that waits has descriptors of its own; one that is sent borrows the caller's. */
+/* An order that is queued owns its descriptors; one that is sent at once borrows the caller's. */
 static int queue_order(struct channel *channel, const struct wire_order *order, struct err *err)
 {
     struct wire_order *last =
@@ -67,7 +67,7 @@ int channel_send(struct channel *channel, const struct wire_order *order, struct
     return rc < 0 ? rc : 0;
 }
 
-/* The socket has room: send what waits. */
+/* The socket has room: send what is queued. */
 static int flush(struct channel *channel, struct err *err)
 {
     int rc = 1;
@@ -84,7 +84,8 @@ static int flush(struct channel *channel, struct err *err)
 
 /* ---- receiving ---- */
 
-/* 1: an answer; 0: nothing just now; -E_IO with err->code 0: the end; else it is broken. */
+/* 1: an answer; 0: nothing at the moment; -E_IO with err->code 0: the end; other errors: it is
+ * broken. */
 static int receive(struct channel *channel, struct err *err)
 {
     struct wire_answer answer;
@@ -107,7 +108,7 @@ static void on_channel_ready(struct loop_watch *watch)
     if (rc == 0)
         rc = receive(channel, &why);
     else
-        channel_drain(channel); /* it may have answered before it went */
+        channel_drain(channel); /* it may have answered before it ended */
     if (rc < 0 && channel->fd >= 0)
         channel->ended(channel, &why);
 }

@@ -1,4 +1,4 @@
-/* src/proc/child.c -- spawning and reaping worker processes. */
+/* src/proc/child.c -- starts and reaps worker processes. */
 #include "proc/child.h"
 
 #include <errno.h>
@@ -20,7 +20,8 @@
 #include "proc/worker.h"
 #include "source/source.h"
 
-/* Of serve's own variables, what workers read; tests and sanitizers have theirs. */
+/* Which variables of serve's environment workers get: those that they read, including those of
+ * tests and sanitizers. */
 static bool is_passed_on(const char *variable)
 {
     static const char *const prefixes[] = {
@@ -35,7 +36,7 @@ static bool is_passed_on(const char *variable)
     return source_needs_variable(variable);
 }
 
-/* Made once, since serve's own does not change; NULL: no memory. */
+/* Made once, since serve's own environment does not change; NULL: out of memory. */
 static char **environment;
 static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
 
@@ -114,7 +115,7 @@ int child_spawn(struct child *ret, int *ret_socket, struct err *err)
 
 void child_kill(const struct child *child)
 {
-    /* What a kernel does that waits for a disk which never answers. */
+    /* As if the kernel waited for a disk that never answers. */
     if (SEAM_FAILS("job.kill"))
         return;
     if (child->pid > 0)

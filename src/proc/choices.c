@@ -1,4 +1,4 @@
-/* src/proc/choices.c -- questions for choices: one loop, one worker, a cache of a minute. */
+/* src/proc/choices.c -- requests for choices: one loop, one worker, and a cache for a minute. */
 #include "proc/choices.h"
 
 #include <errno.h>
@@ -26,18 +26,19 @@ enum { IDLE_MS = 60 * 1000, TICK_MS = 1000, LAST_PATIENCE_MS = 2000 };
 
 static const char TOO_LONG[] = "The database took too long.";
 
-/* A question and its answer: it waits for the worker, is run by it, or is kept. */
+/* A request and its answer: it waits for the worker, is being run by it, or is cached. */
 enum entry_state { ENTRY_WAITING, ENTRY_RUNNING, ENTRY_KEPT };
 
 struct entry {
     enum entry_state state;
     char *user, *parameter;
-    char version[DEFINITION_VERSION_TEXT]; /* of the definition: a hash of its text, name and all */
-    struct guid id;                        /* for the worker */
-    bool stale;               /* the definitions were read again: answered, but not kept */
-    int64_t due_ms;           /* WAITING, RUNNING: give up; KEPT: forget */
+    char version[DEFINITION_VERSION_TEXT]; /* of the definition: a hash of its text, including the
+                                            * name */
+    struct guid id;                        /* identifies it to the worker */
+    bool stale;               /* the definitions were reloaded: it is answered, but not cached */
+    int64_t due_ms;           /* WAITING, RUNNING: when to give up; KEPT: when to forget it */
     struct choices_ask *asks; /* WAITING, RUNNING: at least one, whose `def` is held; RUNNING and
-                               * stale: maybe none any more */
+                               * stale: possibly none */
     char *json;               /* KEPT */
     size_t size;
     struct entry *next;
@@ -48,15 +49,15 @@ struct choices {
     const char *temp_folder;
     pthread_t thread;
     struct loop *loop;
-    struct entry *entries; /* the oldest first */
+    struct entry *entries; /* oldest first */
     size_t waiting, kept, kept_bytes;
     struct entry *running;
-    int result_fd; /* of what runs; -1 */
+    int result_fd; /* file of the running request, or -1 */
     struct child child;
     struct channel channel;
     struct loop_watch exit_watch;
-    bool dying; /* killed, and not reaped */
-    bool again; /* what runs needs a new process */
+    bool dying; /* killed, but not yet reaped */
+    bool again; /* the running request needs a new process */
     int64_t idle_since_ms;
     struct loop_timer tick;
     struct loop_message forget, stop, quit;
@@ -74,7 +75,7 @@ static void end_ask(struct choices_ask *ask)
     ask->done(ask);
 }
 
-/* With a copy of the list, or, if `err` is not NULL, with that. */
+/* With a copy of the list, or, if `err` is not NULL, with the error. */
 static void answer_ask(struct choices_ask *ask, const char *json, const struct err *err)
 {
     ask->json = err == NULL ? strdup(json) : NULL;
@@ -85,7 +86,7 @@ static void answer_ask(struct choices_ask *ask, const char *json, const struct e
     end_ask(ask);
 }
 
-/* Everyone who asked. */
+/* Answer all requests for this entry. */
 static void answer_all(struct entry *entry, const char *json, const struct err *err)
 {
     struct choices_ask *ask = entry->asks, *next;
@@ -142,13 +143,13 @@ static struct entry *oldest_entry(const struct choices *choices, enum entry_stat
     return entry;
 }
 
-/* For how long answers are kept; a test may make it jump. */
+/* The clock for how long answers are cached; a test may make it jump. */
 static int64_t kept_clock_ms(void)
 {
     return clock_mono_ms() + SEAM_CLOCK_MS();
 }
 
-/* It is answered; keep it, and let the oldest go if that is too much. */
+/* Cache the answered entry; if there are too many, remove the oldest. */
 static void keep_entry(struct choices *choices, struct entry *entry, char *json)
 {
     entry->json = json;
@@ -184,7 +185,7 @@ static void close_result(struct choices *choices)
     choices->result_fd = -1;
 }
 
-/* What the worker has written; NULL: not what it said. */
+/* Read what the worker has written; NULL: it is not what its answer says. */
 static char *read_choices(const struct choices *choices, int64_t bytes)
 {
     char *json = bytes <= CHOICES_BYTES_MAX ? malloc((size_t)bytes + 1) : NULL;
@@ -217,10 +218,10 @@ static void on_choices_answer(struct channel *channel, const struct wire_answer 
     if (entry == NULL || answer->head.type != WIRE_DONE || !guid_eq(&entry->id, &answer->head.id))
         return;
     if (answer->spent != 0)
-        kill_worker(choices); /* it ends anyway */
+        kill_worker(choices); /* it is about to end anyway */
     choices->again = answer->outcome == WIRE_AGAIN;
     if (choices->again)
-        return; /* its exit goes on */
+        return; /* on_choices_exit() continues */
     json = answer->outcome == WIRE_COMPLETE ? read_choices(choices, answer->bytes) : NULL;
     close_result(choices);
     if (json != NULL) {
@@ -241,7 +242,7 @@ static void on_choices_channel_end(struct channel *channel, const struct err *wh
     if (why->code < 0)
         log_warn("worker.wire", "pid=%d error=%s", (int)choices->child.pid, why->text);
     channel_close(channel);
-    kill_worker(choices); /* its exit goes on */
+    kill_worker(choices); /* on_choices_exit() continues */
 }
 
 static void on_choices_exit(struct loop_watch *watch)
@@ -297,7 +298,7 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
     struct wire_order order = {
         .run = {.head = {.type = WIRE_RUN, .id = entry->id},
                 .timeout_ms = entry->due_ms - clock_mono_ms(),
-                .row_results = INT64_MAX, /* nothing of it goes to a disk */
+                .row_results = INT64_MAX, /* the result is never written to a disk */
                 .temp_limit = config->temp_limit.number},
         .texts = {.definition_file = def->file,
                   .definition_text = def->text,
@@ -322,7 +323,7 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
     return rc;
 }
 
-/* Have the worker answer it; false: it has failed and is gone. */
+/* Have the worker run it; false: it has failed and is removed. */
 static bool run_entry(struct choices *choices, struct entry *entry)
 {
     struct err err = {0};
@@ -340,7 +341,7 @@ static bool run_entry(struct choices *choices, struct entry *entry)
     return false;
 }
 
-/* The oldest question that waits, if the worker is free. */
+/* Run the oldest waiting request, if the worker is free. */
 static void start_next(struct choices *choices)
 {
     struct entry *entry;
@@ -354,7 +355,7 @@ static void start_next(struct choices *choices)
     }
 }
 
-/* ---- questions ---- */
+/* ---- requests ---- */
 
 static struct entry *find_same_entry(const struct choices *choices, const struct choices_ask *ask)
 {
@@ -382,7 +383,8 @@ static void refuse_ask(struct choices_ask *ask, const char *why)
     end_ask(ask);
 }
 
-/* Its place is free for others; a query that runs is stopped, and answers for itself. */
+/* A waiting entry makes room for others; a running query is stopped, and its end is handled as
+ * usual. */
 static void abandon_entry(struct choices *choices, struct entry *entry)
 {
     struct wire_order cancel = {
@@ -420,7 +422,7 @@ static void on_ask_hang_up(struct loop_watch *watch)
     }
 }
 
-/* One that cannot be watched waits for its time. */
+/* If the client cannot be watched, its request waits until it is answered or times out. */
 static void watch_client(struct choices *choices, struct choices_ask *ask)
 {
     struct err err;
@@ -501,7 +503,7 @@ void choices_ask(struct choices *choices, struct choices_ask *ask)
 
 /* ---- time ---- */
 
-/* Is it too late for this one? */
+/* Has the time of this entry run out? */
 static void check_waiting_entry(struct choices *choices, struct entry *entry, int64_t now_ms)
 {
     if (entry->state == ENTRY_KEPT) {
@@ -510,7 +512,7 @@ static void check_waiting_entry(struct choices *choices, struct entry *entry, in
         return;
     }
     if (entry->state == ENTRY_RUNNING && now_ms >= entry->due_ms) {
-        /* The worker stops its query by itself; one that does not is given a while. */
+        /* The worker stops its query itself; if it does not, it is killed after a grace period. */
         if (now_ms < entry->due_ms + choices->config->cancel_grace.number)
             return;
         kill_worker(choices);
@@ -531,7 +533,7 @@ static void on_choices_tick(struct loop_timer *timer)
     }
     if (choices->running == NULL && choices->entries == NULL && choices->child.pid > 0 &&
         now_ms - choices->idle_since_ms >= IDLE_MS)
-        kill_worker(choices); /* it holds nothing worth a polite end */
+        kill_worker(choices); /* it holds nothing that needs an orderly end */
     if (choices->entries != NULL || choices->child.pid > 0)
         loop_timer_set(choices->loop, timer, now_ms + TICK_MS);
 }

@@ -1,4 +1,4 @@
-/* src/proc/choices_run.c -- the choices of a parameter: listed, and checked against. */
+/* src/proc/choices_run.c -- lists the choices of a parameter, and checks values against them. */
 #include "proc/choices_run.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 enum {
     COLUMNS_MAX = 2,                  /* value, label */
     KEY_MAX = PARAM_VALUE_MAX + 1024, /* a REAL has up to 309 digits before the point */
-    KEYS_MAX = 8 << 20,               /* of a list */
+    KEYS_MAX = 8 << 20,               /* for a list */
 };
 
 /* The query, its row, and the two texts of a row. */
@@ -26,7 +26,7 @@ struct choices {
     size_t columns;
     struct source_value row[COLUMNS_MAX];
     struct buf value, label;
-    int listed; /* for a form */
+    int listed; /* number of choices listed for a form */
 };
 
 static bool is_number_param(const struct param *param)
@@ -39,7 +39,7 @@ int choices_no_memory(struct err *err)
     return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
 }
 
-/* What is wrong is the definition's: the line is for its author. */
+/* The definition is wrong: the line number is for its author. */
 __attribute__((format(printf, 3, 4))) static int spoilt(const struct choices *choices,
                                                         struct err *err, const char *format, ...)
 {
@@ -91,7 +91,7 @@ static int add_choice_text(struct choices *choices, struct buf *out,
         return spoilt(choices, err, "gives bytes; cast them to text.");
     else
         rc = json_value_add(out, value, choices->param->name, NULL, err);
-    buf_add(out, "", 0); /* its NUL: not all who print set it */
+    buf_add(out, "", 0); /* adds the NUL, which some printers do not write */
     if (rc == 0 && buf_is_starved(out))
         return choices_no_memory(err);
     if (rc == 0 && buf_failed(out))
@@ -99,8 +99,8 @@ static int add_choice_text(struct choices *choices, struct buf *out,
     return rc;
 }
 
-/* As callers write it: a moment in UTC with its Z, a number without exponent or, for an integer,
- * without fraction. What is none stays. */
+/* As callers write it: a timestamp in UTC with its Z, a number without exponent and, for an
+ * integer, without fraction. A text that is not one of these is not changed. */
 static int spell(struct choices *choices, struct err *err)
 {
     const struct param *param = choices->param;
@@ -127,7 +127,7 @@ static int spell(struct choices *choices, struct err *err)
                : 0;
 }
 
-/* 1: choices->row is the next one that has a value; 0: there is no other; <0: err. */
+/* 1: choices->row is the next row that has a value; 0: there are no more; <0: err. */
 static int next_row(struct choices *choices, struct err *err)
 {
     int rc;
@@ -138,7 +138,7 @@ static int next_row(struct choices *choices, struct err *err)
     return rc;
 }
 
-/* choices->value from the row. -E_SOURCE: it cannot be one of any parameter. */
+/* Set choices->value from the row. -E_SOURCE: it cannot be a value of any parameter. */
 static int read_choice(struct choices *choices, struct err *err)
 {
     return add_choice_text(choices, &choices->value, &choices->row[0], err) ?: spell(choices, err);
@@ -153,7 +153,7 @@ static int read_label(struct choices *choices, struct err *err)
 
 /* ---- for a form ---- */
 
-/* 1: the value of a row is one that the parameter takes; 0: it is outside its limits; <0: err. */
+/* 1: the parameter takes the value of the row; 0: it is outside its limits; <0: err. */
 static int is_choice(const struct choices *choices, const struct definition *def, struct err *err)
 {
     const char *value = buf_str(&choices->value);
@@ -206,7 +206,8 @@ int choices_list(struct source *source, const struct definition *def, const stru
 
 /* ---- for a report ---- */
 
-/* 1.0 and 1 are one number, and so are -0 and 0. False: it is none, and so no choice. */
+/* 1.0 and 1 are the same number, and so are -0 and 0. False: it is not a number, and so not a
+ * choice. */
 static bool add_comparable(struct buf *out, const struct param *param, const char *text, size_t len)
 {
     buf_reset(out);
@@ -216,12 +217,12 @@ static bool add_comparable(struct buf *out, const struct param *param, const cha
     return true;
 }
 
-/* What was given, in the form in which equal values are the same text. */
+/* The given values, in a form in which equal values are the same text. */
 struct wanted {
     struct buf keys;
-    const char **list; /* into `keys`, sorted; each once */
+    const char **list; /* into `keys`, sorted, without duplicates */
     size_t count;
-    bool *found; /* as `list` */
+    bool *found; /* one per entry of `list` */
 };
 
 static int compare_texts(const void *a, const void *b)
@@ -275,8 +276,8 @@ static int wanted_init(struct wanted *wanted, const struct param *param,
     return 0;
 }
 
-/* Step until all are found: those that are missing, or <0. A row that can be no choice fails only
- * what is not found: its place among the others does not matter. */
+/* Step until all are found; returns how many are missing, or <0. A row that cannot be a choice
+ * fails only values that are not found: its place among the other rows does not matter. */
 static int find_all(struct choices *choices, struct wanted *wanted, struct err *err)
 {
     size_t missing = wanted->count;

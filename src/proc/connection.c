@@ -1,4 +1,4 @@
-/* src/proc/connection.c -- opening, stopping and closing under one lock. */
+/* src/proc/connection.c -- opens, stops and closes a connection to a source under one lock. */
 #include "proc/connection.h"
 
 #include <stddef.h>
@@ -17,7 +17,7 @@ static void on_file(void *files, const char *path)
 
 void connection_files(const char *url, const char *temp_folder, struct sandbox_files *ret)
 {
-    /* A file is all that is read of SQLite. */
+    /* For SQLite only the files are read. */
     sandbox_files_begin(ret, source_reopens(url));
     source_each_file(url, on_file, ret);
     SEAM_EACH_FILE(on_file, ret);
@@ -34,7 +34,7 @@ int connection_open(struct connection *connection, struct source_spec spec,
     rc = source_open(&spec, &source, err);
     if (rc < 0)
         return rc;
-    sandbox_files_apply(files); /* as far as the kernel has it */
+    sandbox_files_apply(files); /* as far as the kernel supports it */
     sandbox_opened(source_reopens(spec.url));
     lock_take(&connection->lock);
     connection->source = source;

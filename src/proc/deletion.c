@@ -1,5 +1,5 @@
-/* src/proc/deletion.c -- deletion, step by step: tombstone, stop the query, remove the files,
- * record it in the ledger, delete the row. */
+/* src/proc/deletion.c -- deletes a report step by step: tombstone, stop the query, remove the
+ * files, record it in the ledger, delete the row. */
 #include "proc/deletion.h"
 
 #include <stdlib.h>
@@ -12,9 +12,9 @@
 #include "proc/deletion_impl.h"
 
 enum {
-    RECHECK_MS = 60 * 1000,        /* the wall clock may be set: look again at least this often */
+    RECHECK_MS = 60 * 1000,        /* the wall clock may be set, so check at least this often */
     RETRY_MS = 5 * 1000,           /* after a file or a row could not be removed */
-    SESSION_SWEEP_MS = 600 * 1000, /* expired sessions and idempotency keys go this often */
+    SESSION_SWEEP_MS = 600 * 1000, /* how often expired sessions and idempotency keys are removed */
 };
 
 static struct log_trouble purge_trouble = LOG_TROUBLE("deletion.again");
@@ -22,7 +22,7 @@ static struct log_trouble unfinished_trouble = LOG_TROUBLE("deletion.unfinished"
 static struct log_trouble drop_trouble = LOG_TROUBLE("user.drop");
 static struct log_trouble sweep_trouble = LOG_TROUBLE("store.sweep");
 
-/* ---- of a report that is marked: its query, then its files ---- */
+/* ---- a report that is marked: its query, then its files ---- */
 
 static void pass_step(const struct deletion_item *item, const char *step)
 {
@@ -158,7 +158,7 @@ static void finish_deletion(struct deletion *deletion, int rc, const struct err 
     deletion->done(deletion);
 }
 
-/* It is marked, but not gone. */
+/* The report is marked, but not gone. */
 static void stop_short(struct deletion *deletion, int rc, const struct err *err)
 {
     unlist(deletion);
@@ -198,8 +198,8 @@ static void on_recorded(struct ledger_op *op)
     store_post(deletion->item.purger->spec.store, &deletion->op);
 }
 
-/* Recorded behind the files, so that a disk that is too full for the ledger gets room; before the
- * row goes, which is what the next start would know it by. */
+/* Recorded after the files are removed, so that a disk too full for the ledger gets room; and
+ * before the row is deleted, by which the next start would find an unfinished deletion. */
 static void on_cleared(struct deletion_item *item)
 {
     struct deletion *deletion = item->owner;
@@ -253,13 +253,14 @@ void deletion_start(struct purger *purger, struct deletion *deletion)
     store_post(purger->spec.store, &deletion->op);
 }
 
-/* ---- the purger's own: what expired, and what a crash or a full disk left ---- */
+/* ---- the purger's own deletions: expired reports, and what a crash or a full disk has left
+ * ---- */
 
 static void own_done(struct deletion *deletion)
 {
     struct purger *purger = deletion->item.purger;
 
-    if (deletion->rc == -E_STORE) { /* it may not even be marked, and so found by a purge only */
+    if (deletion->rc == -E_STORE) { /* it may not even be marked, so that only a purge finds it */
         log_trouble(&purge_trouble, &deletion->err);
         purger_expect(purger, store_now_ms(purger->spec.store) + RETRY_MS);
     } else if (deletion->rc >= 0) {
@@ -288,9 +289,9 @@ static struct deletion *own_deletion(struct purger *purger, const struct guid *i
     return deletion;
 }
 
-/* A batch is over before the next one begins, so that a purge never fills the store's queue. What
- * each waits for has a limit: cancel_grace, another node's lease or, if the store does not answer,
- * this one's; a disk that hangs is left to whoever stops the server a second time. */
+/* A batch ends before the next one begins, so that a purge never fills the store's queue. Each wait
+ * has a limit: cancel_grace, another node's lease, or, if the store does not answer, this node's
+ * own. Only a disk that hangs has none; a second signal then ends the server. */
 static void wait_for_own(struct purger *purger)
 {
     lock_take(&purger->lock);
@@ -320,7 +321,8 @@ static bool is_under_way(struct purger *purger, const struct guid *id)
     return false;
 }
 
-/* Their own deletions finish them; whether they could is looked at later. Returns how many stay. */
+/* Their own deletions finish these; whether they succeeded is checked later. Returns how many are
+ * left. */
 static size_t leave_out_what_is_under_way(struct purger *purger, struct store_ref *refs,
                                           size_t count)
 {
@@ -346,7 +348,7 @@ static bool is_among_refs(const struct store_ref *refs, size_t count, const stru
     return false;
 }
 
-/* What is in DELETING: returns how many there are, STORE_BATCH_MAX at most, or -E_STORE. */
+/* Find reports in DELETING: returns how many there are, at most STORE_BATCH_MAX, or -E_STORE. */
 static int find_deleting(struct purger *purger, struct store_ref refs[STORE_BATCH_MAX])
 {
     struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
@@ -357,8 +359,8 @@ static int find_deleting(struct purger *purger, struct store_ref refs[STORE_BATC
     return count;
 }
 
-/* The same without what a deletion of this node is at: asked twice, since one may end between the
- * question and the look at those that are under way. */
+/* The same, without those that a deletion of this node is working on. The store is asked twice,
+ * since such a deletion may end between its answer and the check of the current deletions. */
 static int find_abandoned(struct purger *purger, struct store_ref refs[STORE_BATCH_MAX])
 {
     struct store_ref still[STORE_BATCH_MAX] = {0};
@@ -376,7 +378,7 @@ static int find_abandoned(struct purger *purger, struct store_ref refs[STORE_BAT
     return again < 0 ? again : count;
 }
 
-/* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
+/* Finish one batch of reports in DELETING; returns how many there were, or -E_STORE. */
 static int finish_abandoned(struct purger *purger)
 {
     struct store_ref refs[STORE_BATCH_MAX] = {0};
@@ -385,7 +387,7 @@ static int finish_abandoned(struct purger *purger)
     for (int i = 0; i < count; i++) {
         struct deletion *deletion = own_deletion(purger, &refs[i].id);
 
-        /* As if it were processing: a deletion that is still under way may hold its worker. */
+        /* Treated as PROCESSING: a deletion that is still in progress may hold its worker. */
         if (deletion != NULL)
             deletion_clear_away(&deletion->item, REPORT_PROCESSING, refs[i].attempt);
     }
@@ -418,7 +420,7 @@ static int purge_batch(struct purger *purger)
     struct store_op op = {.verb = STORE_EXPIRED, .expired = {.refs = refs}};
     int count;
 
-    /* Unknown until the store has answered; purger_expect() may be called while it is asked. */
+    /* Unknown until the store has answered; purger_expect() may be called meanwhile. */
     lock_take(&purger->lock);
     purger->next_ms = 0;
     lock_release(&purger->lock);
@@ -459,7 +461,7 @@ static void sweep_sessions(struct purger *purger)
     store_op_done(&op);
 }
 
-/* Users that were removed go with their last report, of which another node may still be at. */
+/* A removed user goes with the last of its reports, which another node may still be deleting. */
 static void drop_removed_users(struct purger *purger)
 {
     struct store_op op = {.verb = STORE_USER_DROP};
@@ -477,7 +479,7 @@ static void drop_removed_users(struct purger *purger)
     SEAM_STEP("deletion", "user", "dropped");
 }
 
-/* Sleep until a report expires, something is to be tried again, or the end. */
+/* Sleep until a report expires, a retry is due, or the thread has to end. */
 static void wait_until_due(struct purger *purger)
 {
     int64_t wait_ms = SEAM_PATIENCE_MS(RECHECK_MS);
@@ -507,7 +509,7 @@ static void *purger_thread(void *arg)
         if (purger->stopping)
             break;
         wait_until_due(purger);
-        /* A node that died at a deletion has left it to the others. */
+        /* A node that died during a deletion has left it to the others. */
         unfinished = purger->unfinished || store_is_shared(purger->spec.store);
         due = purger->next_ms == 0 || purger->next_ms <= store_now_ms(purger->spec.store);
         lock_release(&purger->lock);

@@ -1,5 +1,5 @@
-/* src/proc/deletion_many.c -- many deletions: the same steps as of one, each of them for a whole
- * batch, and the next batch is marked while one is cleared. */
+/* src/proc/deletion_many.c -- many deletions: the steps of a single one, each for a whole batch;
+ * the next batch is marked while one is cleared. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 
 static void start_batch(struct deletion_batch *batch);
 
-/* ---- batches after each other ---- */
+/* ---- the sequence of batches ---- */
 
 static void close_one(struct deletion_many *many)
 {
@@ -16,8 +16,8 @@ static void close_one(struct deletion_many *many)
         many->done(many);
 }
 
-/* A batch begins in this place when the one before it is marked and the one that was here is
- * over. */
+/* A batch starts in this slot once the previous batch is marked and the batch that was in this slot
+ * has ended. */
 static void pass_gate(struct deletion_batch *batch)
 {
     if (atomic_fetch_sub(&batch->gate, 1) == 1)
@@ -31,7 +31,7 @@ static struct deletion_batch *other_of(struct deletion_batch *batch)
     return batch == &batches[0] ? &batches[1] : &batches[0];
 }
 
-/* `count` of `cleared` are under way from now on. */
+/* From now on the first `count` of `cleared` are in progress. */
 static void list_batch(struct deletion_batch *batch, size_t count)
 {
     struct deletion_batches *batches = &batch->many->purger->batches;
@@ -64,7 +64,7 @@ static void end_batch(struct deletion_batch *batch)
     close_one(many);
 }
 
-/* No other batch begins; the first reason is the one that is told. */
+/* No further batch begins; the first error is the one that is reported. */
 static void stop_many(struct deletion_many *many, int rc, const struct err *err)
 {
     lock_take(&many->purger->lock);
@@ -92,7 +92,7 @@ static void stop_many_short(struct deletion_many *many, int rc, const struct err
     stop_many(many, rc, err);
 }
 
-/* None of the batch that was not dropped will be. */
+/* The rest of the batch is not deleted. */
 static void fail_batch(struct deletion_batch *batch, int rc, const struct err *err)
 {
     unlist_batch(batch);
@@ -102,8 +102,8 @@ static void fail_batch(struct deletion_batch *batch, int rc, const struct err *e
 
 /* ---- a full disk ---- */
 
-/* Has a transaction over `count` reports had no room on the disk, where one over fewer may have?
- * From then on each has so few. */
+/* Did a transaction over `count` reports lack room on the disk, where a smaller one may have it?
+ * From then on each transaction is that small. */
 static bool take_fewer(struct deletion_many *many, const struct store_op *op, size_t count)
 {
     if (op->rc == 0 || op->err.code != -E_FULL || count <= 1)
@@ -113,7 +113,7 @@ static bool take_fewer(struct deletion_many *many, const struct store_op *op, si
     return true;
 }
 
-/* Of `count` reports: how many one transaction has. */
+/* How many of `count` reports one transaction takes. */
 static size_t at_most(struct deletion_many *many, size_t count)
 {
     size_t most = atomic_load(&many->most);
@@ -183,7 +183,7 @@ static void on_batch_recorded(struct ledger_op *op)
     delete_some_rows(batch);
 }
 
-/* ---- what is to be cleared away ---- */
+/* ---- reports that are cleared away ---- */
 
 static bool is_cleared(const struct deletion_batch *batch, size_t i)
 {
@@ -205,7 +205,7 @@ static void record_failures(struct deletion_batch *batch)
     }
 }
 
-/* What could not be cleared stays in DELETING, and no other batch begins. */
+/* Reports that could not be cleared stay in DELETING, and no further batch begins. */
 static void batch_cleared(struct deletion_batch *batch)
 {
     struct lock *lock = &batch->many->purger->lock;
@@ -248,7 +248,7 @@ static void on_part_gone(struct spool_op *op)
     clear_one(op->owner);
 }
 
-/* ---- how each is cleared away ---- */
+/* ---- how each report is cleared away ---- */
 
 static bool is_found(const struct store_marked *marked)
 {
@@ -270,7 +270,7 @@ static bool has_idle_files(const struct store_marked *marked)
     return has_files(marked) && !may_be_in_use(marked);
 }
 
-/* Bring those of `from` … `count` that are wanted to the front; returns where the others begin. */
+/* Move those of `from` … `count` that are wanted to the front; returns where the others begin. */
 static size_t gather(struct store_marked *marked, size_t from, size_t count,
                      bool (*wanted)(const struct store_marked *))
 {
@@ -321,7 +321,7 @@ static void remove_batch_files(struct deletion_batch *batch)
 static void stop_queries(struct deletion_batch *batch)
 {
     const struct store_marked *marked = batch->marked + batch->ref_count;
-    size_t count = batch->item_count; /* with the last of them the batch may be over */
+    size_t count = batch->item_count; /* once the last item is cleared, the batch may be over */
     bool shared = store_is_shared(batch->many->purger->spec.store);
 
     for (size_t i = 0; i < count; i++)
@@ -337,7 +337,7 @@ static void stop_queries(struct deletion_batch *batch)
                             marked[i].attempt);
 }
 
-/* `left` is one more than there is to do until all has begun. */
+/* `left` counts one more than there is to do, until everything has begun. */
 static void clear_batch(struct deletion_batch *batch)
 {
     struct err err;
@@ -370,8 +370,8 @@ static void on_batch_held(struct store_op *op)
     }
 }
 
-/* Where there are other nodes: do any of them send one of the results? Only what is committed by
- * now keeps them from beginning to. */
+/* With other nodes: does one of them send one of the results? Asked after the marks are committed,
+ * since only those keep a node from beginning to send. */
 static void on_batch_marked(struct store_op *op)
 {
     struct deletion_batch *batch = op->owner;

@@ -12,7 +12,7 @@ struct events {
     struct waiters *waiters;
     struct transfers *transfers;
     struct streams *streams;
-    _Atomic(struct supervisor *) supervisor; /* NULL: it has not begun */
+    _Atomic(struct supervisor *) supervisor; /* NULL: it has not started yet */
     _Atomic(struct purger *) purger;
 };
 
@@ -29,7 +29,7 @@ static void tell_supervisor(struct events *events, const struct store_change *ch
         supervisor_released(supervisor);
 }
 
-/* By the node that has done it. */
+/* Logged by the node that made the change. */
 static void log_report_state(struct events *events, const struct store_change *change)
 {
     char reference[GUID_TEXT];
@@ -59,7 +59,7 @@ static void tell_streams(struct events *events, const struct store_change *chang
     streams_on_change(events->streams, change);
 }
 
-/* Another node may have finished reports, and be gone. */
+/* Another node may have finished reports and died. */
 static void tell_purger(struct events *events, const struct store_change *change)
 {
     if (change == NULL)
@@ -74,8 +74,8 @@ static void wake_waiters(struct events *events, const struct store_change *chang
         waiters_notify_all(events->waiters);
 }
 
-/* In this order, each of them of every change, on a thread of the store: none may block. Without a
- * change (NULL) anything may have changed. The caches of http are not notified: they compare
+/* Each is called for every change, in this order, on a thread of the store: none may block. Without
+ * a change (NULL) anything may have changed. The caches of http are not notified: they compare
  * versions (store_version()). */
 static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
     tell_supervisor,                 /* a claim; a query to stop */
@@ -83,7 +83,7 @@ static void (*const subscribers[])(struct events *events, const struct store_cha
     tell_streams,     tell_purger,   wake_waiters,
 };
 
-/* Sources go on that were paused, or a user is being removed. */
+/* A source was resumed, or a user is being removed. */
 static bool is_of_no_report(const struct store_change *change)
 {
     static const struct guid none;

@@ -1,4 +1,4 @@
-/* src/proc/hang_up.c -- clients that hang up while their connection sleeps. */
+/* src/proc/hang_up.c -- detects clients that hang up while their connection is suspended. */
 #include "proc/hang_up.h"
 
 #include <poll.h>
@@ -10,7 +10,7 @@ enum {
     RECORD_ALERT = 21,
     RECORD_DATA = 23,
     SEALED_ALERT =
-        2 + 1 + 16, /* level and description, the true type, the tag of all our ciphers */
+        2 + 1 + 16, /* level and description, the real type, the tag of all our ciphers */
 };
 
 uint32_t hang_up_events(bool tls)

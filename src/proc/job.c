@@ -17,7 +17,7 @@
 #include "proc/supervisor_impl.h"
 #include "spool/seal.h"
 
-enum { RETRY_MS = 500 }; /* between tries to write an end down while the store is unavailable */
+enum { RETRY_MS = 500 }; /* between tries to record an end while the store is unavailable */
 
 static struct log_trouble store_trouble = LOG_TROUBLE("store.unavailable");
 static struct log_trouble spool_trouble = LOG_TROUBLE("spool.unavailable");
@@ -34,7 +34,7 @@ static const struct {
 #undef X
 };
 
-/* The one place that writes job->phase, and sets the timer that the phase has. */
+/* The only function that writes job->phase; it also sets the timer of the phase. */
 static void job_enter(struct job *job, enum job_phase phase)
 {
     struct supervisor *supervisor = job->supervisor;
@@ -83,7 +83,7 @@ void job_free(struct job *job)
 
 /* ---- the end: file, then store, then waiting requests ---- */
 
-/* Nothing of it runs any more and nobody will write its files. */
+/* Nothing of it runs any more, and nothing will write its files. */
 static void job_over(struct job *job)
 {
     struct histogram *cancels = &job->supervisor->cancels;
@@ -117,7 +117,7 @@ static void post_file(struct job *job, enum spool_verb verb,
     loop_ask_spool(supervisor->loop, supervisor->spec.spool, &job->file, answered);
 }
 
-/* The file that was published for a report which another attempt has now is away. */
+/* The published file, of a report that another attempt has now, is removed. */
 static void on_cleaned(struct loop_spool_call *call)
 {
     struct job *job = container_of(call, struct job, file);
@@ -153,7 +153,7 @@ static void on_written(struct loop_call *call)
     if (op->rc < 0 && job->stops == NULL) {
         log_trouble(&store_trouble, &op->err);
         if (job->supervisor->phase == SUPERVISOR_CLOSING)
-            job_over(job); /* out of time: the next start finds it PROCESSING */
+            job_over(job); /* out of time: the next start finds it in PROCESSING */
         else
             job_enter(job, JOB_WAITING);
         return;
@@ -164,7 +164,7 @@ static void on_written(struct loop_call *call)
         count_end(job, &op->finish);
     store_op_done(op);
     if (!moved && job->stops == NULL && job->end == JOB_END_COMPLETE) {
-        /* Another attempt has the report now, or a deletion that has not asked yet. */
+        /* Another attempt has the report now, or a deletion that has not asked this node yet. */
         job_enter(job, JOB_CLEANING);
         post_file(job, SPOOL_DISCARD, on_cleaned);
         return;
@@ -174,7 +174,7 @@ static void on_written(struct loop_call *call)
     job_over(job);
 }
 
-/* What the store is told; a FINISH has its result from plan_complete() or plan_error(). */
+/* Post the end to the store; plan_complete() or plan_error() has filled in a FINISH. */
 static void post_write(struct job *job)
 {
     struct supervisor *supervisor = job->supervisor;
@@ -182,7 +182,8 @@ static void post_write(struct job *job)
 
     job_enter(job, JOB_WRITING);
     if (ends[job->end].verb == STORE_FINISH) {
-        /* For each try: the retention begins when the end is written, however long that took. */
+        /* Set for each try: the retention begins when the end is recorded, however long that
+         * took. */
         finish->now_ms = store_now_ms(job->supervisor->spec.store);
         finish->expires_ms =
             finish->now_ms +
@@ -228,7 +229,7 @@ static void on_filed(struct loop_spool_call *call)
             return;
         }
     }
-    /* A deletion removes files and row by itself. */
+    /* The deletion removes the files and the row itself. */
     if (job->stops != NULL)
         job_over(job);
     else
@@ -255,7 +256,7 @@ static void end_in_queue(struct job *job, bool failed)
     end_as_planned(job);
 }
 
-/* All of a small file, into job->result. */
+/* Read a whole small file into job->result. */
 static int read_small_result(struct job *job, size_t len, struct err *err)
 {
     ssize_t n;
@@ -269,8 +270,8 @@ static int read_small_result(struct job *job, size_t len, struct err *err)
     return (size_t)n == len ? 0 : err_set(err, -E_SPOOL, "the result ends too early");
 }
 
-/* A result that is not on the disk goes with FINISH, and its file before that: so whoever sees the
- * report complete finds no file. */
+/* A result that is not on the disk is sent with FINISH, and its file is removed before that: so no
+ * file exists once the report is seen to be complete. */
 static int take_result(struct job *job, const struct wire_answer *answer, struct err *err)
 {
     int64_t stored = report_stored(answer->bytes, answer->footer);
@@ -319,7 +320,7 @@ void job_answered(struct job *job, const struct wire_answer *answer)
     SEAM_STEP("job", "end", "answered");
     guid_format(&job->report.id, reference);
     if (answer->outcome == WIRE_FAILED)
-        /* Not the message: it is for the user, and may quote parameters. */
+        /* The message is not logged: it is for the user, and may quote parameters. */
         log_warn("report.failed", "reference=%s report=%s user=%s detail=%s", reference,
                  job->report.name, job->report.user_name, answer->detail);
     if (job->stops != NULL)
@@ -332,7 +333,7 @@ void job_answered(struct job *job, const struct wire_answer *answer)
         end_in_error(job, answer->message[0] != '\0' ? answer->message : "The report failed.");
 }
 
-/* Its worker has ended for a reason that another try would meet again; false: it has not. */
+/* Has the worker ended for a reason that would end the next attempt, too? */
 static bool has_known_cause(const struct job *job, const struct child_end *end, struct err *err)
 {
     if (job->phase == JOB_OVERDUE)
@@ -379,7 +380,7 @@ void job_worker_died(struct job *job, const struct child_end *end)
         try_again(job, end->message);
 }
 
-/* ---- being stopped ---- */
+/* ---- stopping ---- */
 
 static void stop_worker(struct job *job)
 {
@@ -409,7 +410,7 @@ void job_stop(struct job *job, struct supervisor_stop *stop)
     stop->next = job->stops;
     job->stops = stop;
     if (job->phase == JOB_WAITING)
-        job_over(job); /* its row is being deleted: nothing is left to write down */
+        job_over(job); /* its row is being deleted: there is nothing left to record */
     else if (job->phase == JOB_RUNNING)
         stop_worker(job);
 }
@@ -428,12 +429,12 @@ void job_requeue(struct job *job)
     if (job->phase == JOB_RUNNING)
         stop_worker(job);
     else if (job->phase == JOB_WAITING)
-        job_over(job); /* the next start finds it PROCESSING */
+        job_over(job); /* the next start finds it in PROCESSING */
 }
 
 /* ---- the start ---- */
 
-/* What the worker has to know, but the file. */
+/* Everything that the worker has to know, except the file. */
 static struct wire_order make_order(const struct job *job, const struct definition *def)
 {
     const struct supervisor_spec *spec = &job->supervisor->spec;
@@ -468,7 +469,7 @@ static void on_discarded(struct spool_op *op)
     free(op);
 }
 
-/* A node that was killed has left what it wrote; on an embedded store its next start removes it. */
+/* A node that was killed has left its file; on an embedded store the next start removes it. */
 static void discard_earlier(const struct job *job)
 {
     struct spool_op *op;
@@ -477,7 +478,7 @@ static void discard_earlier(const struct job *job)
         return;
     op = calloc(1, sizeof(*op));
     if (op == NULL)
-        return; /* the deletion removes it */
+        return; /* the deletion of the report removes it */
     *op = (struct spool_op){.verb = SPOOL_DISCARD,
                             .id = job->report.id,
                             .attempt = job->report.attempt - 1,
@@ -498,7 +499,7 @@ static int make_part_file(struct job *job, const struct wire_order *order, struc
     return 0;
 }
 
-/* Make the .part file, unless there is one, and hand everything to the worker. */
+/* Make the .part file, unless it exists, and send everything to the worker. */
 static int send_job(struct job *job, struct worker_handle *worker, const struct definition *def,
                     struct err *err)
 {
@@ -531,7 +532,7 @@ static void start_on(struct job *job, struct worker_handle *worker, const struct
     struct err err = {0};
 
     job->retention_ms = def->retention_ms;
-    if (job->report.parameters == NULL) { /* of a row that was tampered with */
+    if (job->report.parameters == NULL) { /* the row was tampered with */
         end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
     } else if (send_job(job, worker, def, &err) < 0) {
         log_error("report.start", "report=%s user=%s error=%s detail=%s", job->report.name,
@@ -543,7 +544,7 @@ static void start_on(struct job *job, struct worker_handle *worker, const struct
     }
 }
 
-/* The definition, and a worker for its database; NULL: the job has ended. */
+/* The definition of the report; NULL: the job has ended. */
 static const struct definition *hold_definition(struct job *job)
 {
     struct supervisor *supervisor = job->supervisor;
@@ -552,7 +553,7 @@ static const struct definition *hold_definition(struct job *job)
     if (def != NULL)
         return def;
     if (supervisor->shared && !job->stray)
-        end_in_queue(job, false); /* gone since it was claimed: another node may have it */
+        end_in_queue(job, false); /* removed since the claim: another node may have it */
     else
         end_in_error(job, "This type of report is not on offer any more.");
     return NULL;

@@ -1,5 +1,5 @@
-/* src/proc/lease.c -- one node of several that share a store: its heartbeats, what it does when it
- * was given up, and deletions that wait for another node to stop. */
+/* src/proc/lease.c -- one of several nodes that share a store: its heartbeats, what it does after
+ * the others have given it up, and deletions that wait for another node to stop. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -60,10 +60,10 @@ const char *lease_node(const struct supervisor *supervisor)
     return supervisor->shared ? supervisor->lease.node : supervisor->spec.node;
 }
 
-/* ---- running reports that are not ours any more ---- */
+/* ---- running reports that are no longer ours ---- */
 
-/* Stop it; what it says at its end the store ignores, except for a deletion that waits for it.
- * `level`: INFO if somebody has wanted that. */
+/* Stop the report. The store ignores its end, unless a deletion waits for it. `level`: INFO if this
+ * was requested. */
 static void abandon(struct job *job, enum log_level level, const char *reason)
 {
     char reference[GUID_TEXT];
@@ -92,8 +92,8 @@ static bool is_confirmed(const struct store_heartbeat *beat, const struct job *j
     return false;
 }
 
-/* What the store did not name was deleted, or ended or taken over, and no news of it came, or it
- * got lost. A job that started after the heartbeat was sent could not be named. */
+/* A job that the store did not name was deleted, ended or taken over, and the notification was lost
+ * or is still on its way. A job that started after the heartbeat was sent could not be named. */
 static void abandon_unnamed(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
@@ -104,13 +104,14 @@ static void abandon_unnamed(struct supervisor *supervisor, const struct store_he
 
 static void on_let_go(struct store_op *op)
 {
-    free(op); /* if it failed, the next heartbeat tells again */
+    free(op); /* if it failed, the next heartbeat names it again */
 }
 
-/* What is still ours in the store but does not run here: of a deletion that stopped it and then
- * failed, or of a claim, or an end, of which this node knows nothing. As long as we have it nobody
- * else runs it, or finishes its deletion. A claim under way may be of one that is not here yet, and
- * one that has failed takes it when it is tried again, unless it is deleted. */
+/* Requeue what the store assigns to this node but does not run here: after a deletion that stopped
+ * it and then failed, or a claim or an end that this node does not know of. While it stays
+ * assigned, no other node runs it or finishes its deletion. Nothing is done during a claim, which
+ * may be of such a report; one whose claim is in doubt is requeued only if it is deleted, since the
+ * repeated claim returns it. */
 static void let_go_of_unknown(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
     bool doubt = false;
@@ -138,7 +139,7 @@ static void let_go_of_unknown(struct supervisor *supervisor, const struct store_
 
 static void on_held_answer(struct loop_call *call);
 
-/* Look at the next one that was not looked at since the last heartbeat. */
+/* Ask about the next one that was not asked about since the last heartbeat. */
 static void check_parked(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -155,7 +156,7 @@ static void check_parked(struct supervisor *supervisor)
     loop_ask(supervisor->loop, supervisor->spec.store, &lease->look, on_held_answer);
 }
 
-/* Take one that waits for this report out of the list; NULL: there is none. */
+/* Remove one that waits for this report from the list; NULL: there is none. */
 static struct supervisor_stop *unpark(struct lease *lease, const struct guid *id)
 {
     struct supervisor_stop **link = &lease->parked;
@@ -169,7 +170,7 @@ static struct supervisor_stop *unpark(struct lease *lease, const struct guid *id
     return stop;
 }
 
-/* No node holds it any more. */
+/* No node has the report any more. */
 static void on_free(struct supervisor *supervisor, const struct guid *id)
 {
     struct supervisor_stop *stop;
@@ -181,7 +182,7 @@ static void on_free(struct supervisor *supervisor, const struct guid *id)
     }
 }
 
-/* Without a limit they would wait, and a stop of the server with them, until the store answers. */
+/* Otherwise they, and a stop of the server, would wait without limit until the store answers. */
 static void fail_parked(struct lease *lease)
 {
     struct supervisor_stop *stop = lease->parked, *next;
@@ -194,7 +195,7 @@ static void fail_parked(struct lease *lease)
     }
 }
 
-/* One node does not; another one may. */
+/* One node has released it; another one may still have it. */
 static void on_released(struct supervisor *supervisor, const struct guid *id)
 {
     for (struct supervisor_stop *stop = supervisor->lease.parked; stop != NULL; stop = stop->next) {
@@ -237,7 +238,7 @@ void lease_started(struct supervisor *supervisor, struct job *job)
 
 /* ---- heartbeats ---- */
 
-/* Nothing here goes by it, but logs do, and what reports ask the machine. */
+/* Nothing in the server depends on this clock, but logs and the functions of databases do. */
 static void watch_clock(struct supervisor *supervisor)
 {
     int64_t ahead_ms = store_clock_ahead_ms(supervisor->spec.store);
@@ -268,11 +269,11 @@ static void on_alive(struct supervisor *supervisor)
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
     let_go_of_unknown(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
-    supervisor->work = true; /* the news of it may have got lost */
+    supervisor->work = true; /* the notification of new work may have been lost */
     check_parked(supervisor);
 }
 
-/* The other nodes have our reports: start over, under a new name. */
+/* The other nodes have taken our reports: start again under a new name. */
 static void on_dead(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -285,7 +286,7 @@ static void on_dead(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
-/* Whoever waits for a deletion is told by then that it is not known how it stands. */
+/* From then on a deletion that waits reports that its outcome is unknown. */
 static void on_unheard(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -332,7 +333,7 @@ static void on_due(struct loop_timer *timer)
         return;
     }
     lease->beats++;
-    lease->sent_ms = clock_mono_ms(); /* before the store counts from its own now */
+    lease->sent_ms = clock_mono_ms(); /* taken before the store counts from its own clock */
     lease->beat.op = (struct store_op){.verb = STORE_HEARTBEAT};
     lease->beat.op.heartbeat = (struct store_heartbeat){.node = lease->node,
                                                         .host = lease->host,
@@ -343,7 +344,7 @@ static void on_due(struct loop_timer *timer)
     loop_ask(supervisor->loop, supervisor->spec.store, &lease->beat, on_beaten);
 }
 
-/* From now on others may run our reports: whoever deletes one must not wait for us in vain. */
+/* From now on others may run our reports, so a deletion must not wait for us in vain. */
 static void on_end(struct loop_timer *timer)
 {
     struct supervisor *supervisor = container_of(timer, struct supervisor, lease.end);
@@ -352,7 +353,7 @@ static void on_end(struct loop_timer *timer)
     transfers_name(supervisor->spec.transfers, NULL);
 }
 
-/* ---- news ---- */
+/* ---- changes by other nodes ---- */
 
 struct news {
     struct supervisor *supervisor;
@@ -371,7 +372,8 @@ static void on_everything(struct supervisor *supervisor)
         loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
-/* One of a claim that is under way is not among the jobs yet. */
+/* A report whose claim is in progress is not among the jobs yet, so changes of it may have been
+ * missed. */
 void lease_catch_up(struct supervisor *supervisor, unsigned news)
 {
     if (news != supervisor->lease.news)
@@ -417,7 +419,7 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
         return;
     news = calloc(1, sizeof(*news));
     if (news == NULL)
-        return; /* the next heartbeat tells */
+        return; /* the next heartbeat makes up for it */
     news->supervisor = supervisor;
     news->message.run = on_store_news;
     news->everything = change == NULL;
@@ -428,7 +430,7 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
 
 /* ---- the end ---- */
 
-/* What was posted after the thread has ended. */
+/* Free messages that were posted after the thread has ended. */
 static void drop_news(struct supervisor *supervisor)
 {
     struct loop_message *message = loop_take_messages(supervisor->loop), *next;

@@ -1,5 +1,5 @@
-/* src/proc/ledger.c -- the deletion ledger of a server: appends that share an fdatasync, old
- * records removed. */
+/* src/proc/ledger.c -- a server's deletion ledger: appends that share an fdatasync, and the removal
+ * of old records. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,32 +22,32 @@
 #include "proc/recovery.h"
 
 enum {
-    RECORDS_AT_ONCE = 1024,   /* in one write */
-    RESERVE = 64 * 1024,      /* bytes allocated ahead: deletions go on while the disk is full */
+    RECORDS_AT_ONCE = 1024,   /* per write */
+    RESERVE = 64 * 1024,      /* bytes allocated ahead: deletions continue while the disk is full */
     HORIZON_PARTS = 30,       /* the file is rewritten when a 30th of it is too old, … */
-    LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
+    LOOK_MS = 10 * 60 * 1000, /* … which is checked this often */
 };
 
 static struct log_trouble expire_trouble = LOG_TROUBLE("ledger.expire");
 static struct log_trouble record_trouble = LOG_TROUBLE("ledger.note");
 
-/* All but `work queue` and `path` belong to the work queue's one thread. */
+/* Everything except `work_queue` and `path` belongs to the one thread of the work queue. */
 struct ledger {
     struct work_queue *work_queue;
     struct store *store;
     char *path;
-    char *temp;         /* next to it: its successor, while it is written */
-    bool give_up;       /* what the store knows in its place */
-    int64_t horizon_ms; /* 0: records are kept */
+    char *temp;         /* beside `path`: the next ledger while it is being written */
+    bool give_up;       /* give up the ledgers that the store knows in its place */
+    int64_t horizon_ms; /* 0: records are kept forever */
     int fd;             /* locked */
     struct ledger_head head;
-    int64_t end;              /* of what is durable */
-    int64_t reserved;         /* allocated up to there */
-    int64_t oldest_ms;        /* of the first record; 0: there is none */
-    int64_t look_ms;          /* monotonic: when to look for old ones again */
-    bool renamed;             /* and the folder is not fsynced since */
-    struct ledger_op first;   /* the one that has the thread look for old records */
-    struct store_ledger note; /* what the store was told last, but by DELETE_ROW */
+    int64_t end;              /* end of what is durable */
+    int64_t reserved;         /* allocated up to here */
+    int64_t oldest_ms;        /* time of the first record; 0: there is none */
+    int64_t look_ms;          /* monotonic: when to check for old records again */
+    bool renamed;             /* the folder has not been fsynced since */
+    struct ledger_op first;   /* posted only to have the thread check for old records */
+    struct store_ledger note; /* last sent to the store, not counting DELETE_ROW */
     struct ledger_record records[RECORDS_AT_ONCE];
 };
 
@@ -68,8 +68,8 @@ static int unwritable(const struct ledger *ledger, const char *what, struct err 
     return err_detail(err, "%s '%s': %s", what, ledger->path, strerror(saved));
 }
 
-/* Somebody may have moved or replaced the file: what goes into the one that is open would never be
- * read. Or cut it: what was behind `end` is gone, and a hole is where it was. */
+/* If the file was moved or replaced, what is written to the open one would never be read. If it was
+ * cut, what followed `end` is gone, and a write would leave a hole. */
 static bool ledger_is_in_place(const struct ledger *ledger)
 {
     struct stat named, open;
@@ -90,7 +90,7 @@ static int misplaced(const struct ledger *ledger, struct err *err)
                       err);
 }
 
-/* A file system that can't is no trouble until it is full. */
+/* A file system that does not support this causes trouble only once it is full. */
 static void reserve_ahead(struct ledger *ledger)
 {
     const int64_t ahead = INT64_C(2) * RESERVE;
@@ -113,7 +113,7 @@ static int write_records(struct ledger *ledger, size_t count, int64_t *at)
     return 0;
 }
 
-/* The records of a batch, from `end` on; what an earlier try has left there is overwritten. */
+/* Write the records of a batch, from `end` on; what an earlier try left there is overwritten. */
 static int write_batch(struct ledger *ledger, struct work_item *batch, int64_t now_ms,
                        int64_t *ret_end)
 {
@@ -138,7 +138,8 @@ static int write_batch(struct ledger *ledger, struct work_item *batch, int64_t n
     return write_records(ledger, filled, ret_end);
 }
 
-/* After a rewrite a power cut may bring back the old file, which lacks what is appended now. */
+/* Until the folder is fsynced after a rewrite, a power loss may bring back the old file, without
+ * the new records. */
 static int sync_name(struct ledger *ledger)
 {
     if (ledger->renamed && file_sync_folder_of(ledger->path) < 0)
@@ -162,14 +163,14 @@ static int check_writable(struct ledger *ledger, struct err *err)
     return unwritable(ledger, "write", err);
 }
 
-/* ---- what the store knows of it ---- */
+/* ---- what the store knows about it ---- */
 
 static int64_t forget_ms(const struct ledger *ledger)
 {
     return ledger->horizon_ms == 0 ? 0 : store_now_ms(ledger->store) - ledger->horizon_ms;
 }
 
-/* How many records there are. */
+/* Tell the store how many records there are. */
 static int record_now(struct ledger *ledger, struct err *err)
 {
     struct store_ledger note = ledger->note;
@@ -183,9 +184,9 @@ static int record_now(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-/* The store knows of the records before, or with, the end of each of their rows. So the count
- * covers each deletion that has left no tombstone: neither a crash nor a power cut takes it back
- * and not that. */
+/* The store learns of a record before its row is deleted, or together with that. So its count
+ * covers each deletion that has left no tombstone, and no crash or power loss undoes only the
+ * count. */
 static int append_records(struct ledger *ledger, struct work_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
@@ -208,7 +209,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
         ledger->oldest_ms = now_ms;
     reserve_ahead(ledger);
     if (!store_is_shared(ledger->store))
-        return 0; /* DELETE_ROW tells it */
+        return 0; /* DELETE_ROW tells the store */
     rc = record_now(ledger, err);
     SEAM_STEP("ledger", "append", "noted");
     return rc;
@@ -225,7 +226,7 @@ static void record_batch(void *context, struct work_item *batch)
     while (batch != NULL) {
         struct ledger_op *op = op_of(batch);
 
-        batch = batch->next; /* the op is its owner's again after done */
+        batch = batch->next; /* after `done`, the op belongs to its owner */
         op->counted = counted;
         op->rc = rc;
         op->err = err;
@@ -235,7 +236,8 @@ static void record_batch(void *context, struct work_item *batch)
 
 void ledger_post(struct ledger *ledger, struct ledger_op *op)
 {
-    work_queue_push(ledger->work_queue, &op->item); /* it has no queue_max, so it takes all */
+    work_queue_push(ledger->work_queue, &op->item); /* it has no queue_max, so it accepts
+                                                     * everything */
 }
 
 static void op_done(struct ledger_op *op)
@@ -260,9 +262,10 @@ int ledger_run(struct ledger *ledger, struct ledger_op *op)
     "If it is lost for good, have another made with reportd fsck --new-ledger: backups made "      \
     "before then are not restored without --resurrect"
 
-/* The one that this node has lost, if it opens the one that `note` names (or none). An embedded
- * store has one server; in a shared one, others may have the same place on another machine of the
- * same name. Format 1 does not say whose it is: where another is in use, it is another store's. */
+/* The ledger that this node has lost if it opens the one that `note` names (or none). An embedded
+ * store has one server. In a shared one, other nodes may have the same path on another machine of
+ * the same name. Format 1 does not contain the store's id: if another ledger is in use, the file
+ * belongs to another store. */
 static const struct store_ledger *find_missed(const struct ledger *ledger,
                                               const struct store_ledgers *known)
 {
@@ -311,7 +314,7 @@ static int open_ledger_temp(const struct ledger *ledger, int *ret_fd, struct err
     return rc;
 }
 
-/* link(), since rename() would replace one that another process has made meanwhile. */
+/* link() and not rename(), which would replace a ledger that another process has made meanwhile. */
 static int make_ledger_file(struct ledger *ledger, struct err *err)
 {
     struct ledger_head head;
@@ -345,7 +348,8 @@ static bool record_oldest(void *context, const struct ledger_record *record, int
     return true;
 }
 
-/* Where the last good record ends the next one goes; what a crash has left behind it is cut. */
+/* The next record is written after the last good one; anything that a crash has left there is cut
+ * off. */
 static int read_open_ledger(struct ledger *ledger, struct err *err)
 {
     struct ledger_scan scan;
@@ -368,8 +372,8 @@ static int read_open_ledger(struct ledger *ledger, struct err *err)
     return 0;
 }
 
-/* The disk that it is on may not be mounted: another in its place would not know its deletions, nor
- * it the other's. */
+/* The disk of the ledger may not be mounted: a new ledger in its place would not know the deletions
+ * of the old one, nor the old one its own. */
 static int check_never_made(const struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
@@ -404,14 +408,14 @@ static int open_ledger_file(struct ledger *ledger, bool create, struct err *err)
     rc = lock_file(ledger->fd, ledger->path, err);
     if (rc < 0)
         return rc;
-    unlink(ledger->temp); /* of a crash: perhaps another name of this very file */
+    unlink(ledger->temp); /* left by a crash: possibly another name of this very file */
     return read_open_ledger(ledger, err);
 }
 
 /* ---- the horizon ---- */
 
-/* The copy of what is young enough, through the buffer of the appends. It begins with a record that
- * is, and has all that stand behind it, so that they keep their numbers. */
+/* A copy of the records that are young enough, made in the buffer of the appends. It begins with
+ * the first such record and takes all after it, so that they keep their numbers. */
 struct copying {
     struct ledger *ledger;
     struct ledger_head head; /* of the copy */
@@ -432,7 +436,7 @@ static int flush_copy(struct copying *copying)
     return rc;
 }
 
-/* One that is damaged stays so, and is told at a restore. */
+/* A damaged record stays damaged, and a restore reports it. */
 static bool copy_record(void *context, const struct ledger_record *record, int64_t number,
                         bool good)
 {
@@ -506,7 +510,7 @@ static int expire(struct ledger *ledger, int64_t now_ms, struct err *err)
     int64_t cut_ms = now_ms - ledger->horizon_ms;
     int rc;
 
-    /* In case that nothing is kept. */
+    /* In case no record is kept. */
     ledger_head_set(&head, ledger_number(&ledger->head, ledger->end), cut_ms);
     rc = rewrite(ledger, cut_ms, &head, err);
     if (rc == 0)
@@ -523,7 +527,7 @@ static bool has_old_records(const struct ledger *ledger, int64_t now_ms)
            ledger->oldest_ms + kept_ms <= now_ms;
 }
 
-/* ---- the store that it belongs to ---- */
+/* ---- the store of the ledger ---- */
 
 static int check_note(const struct ledger *ledger, const struct store_ledger *known,
                       struct err *err)
@@ -536,7 +540,7 @@ static int check_note(const struct ledger *ledger, const struct store_ledger *kn
                    ledger->path, (long long)ledger->note.records, (long long)known->records);
 }
 
-/* The others are what a restore of an older backup still needs. */
+/* Others that are not given up may still be needed to restore an older backup. */
 static int give_up_others(struct ledger *ledger, const struct store_ledgers *known, struct err *err)
 {
     bool shared = store_is_shared(ledger->store);
@@ -572,7 +576,7 @@ static int check_known(const struct ledger *ledger, const struct store_ledgers *
                    ledger->path, missed->place, (long long)missed->records);
 }
 
-/* Is it this store's, and has it all that the store knows of? Then the store is told of it. */
+/* Is it this store's, with everything that the store knows of? If so, the store records it. */
 static int check_ledger_store(struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
@@ -596,8 +600,8 @@ static int check_ledger_store(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-/* A file of format 1 becomes one of this store's with numbered records. If that cannot be, for
- * want of room perhaps, it goes on as it is. */
+/* A file of format 1 becomes one with this store's id and numbered records. If that fails, for
+ * example for lack of room, the old format stays in use. */
 static void upgrade(struct ledger *ledger)
 {
     struct ledger_head head = ledger->head;
@@ -624,7 +628,8 @@ static int64_t maintain_ledger(void *context)
         log_trouble_over(&expire_trouble);
     else
         log_trouble(&expire_trouble, &err);
-    /* Which forgets those that were given up long ago; the first time the start has done it. */
+    /* This also forgets those that were given up long ago; the first time, the start has done
+     * it. */
     if (ledger->look_ms == 0 || record_now(ledger, &err) >= 0)
         log_trouble_over(&record_trouble);
     else
@@ -634,14 +639,14 @@ static int64_t maintain_ledger(void *context)
     return wait_ms;
 }
 
-/* ---- the life of it ---- */
+/* ---- start and end ---- */
 
 static void on_none(struct ledger_op *op)
 {
     (void)op;
 }
 
-/* In a shared store: on which machine. */
+/* In a shared store, the place includes the machine. */
 static void name_place(struct ledger *ledger)
 {
     char host[HOST_NAME_MAX + 1] = "";
@@ -653,7 +658,7 @@ static void name_place(struct ledger *ledger)
              ledger->path);
 }
 
-/* A symbolic link is followed now: a rewritten ledger replaces the file and not the link. */
+/* A symbolic link is resolved here: a rewritten ledger replaces the file, not the link. */
 static int find_path(struct ledger *ledger, const char *path, struct err *err)
 {
     char real[PATH_MAX];

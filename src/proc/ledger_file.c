@@ -1,4 +1,4 @@
-/* src/proc/ledger_file.c -- the head and the records of a deletion ledger, made and read. */
+/* src/proc/ledger_file.c -- makes and reads the head and the records of a deletion ledger. */
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "proc/ledger_impl.h"
 
-enum { READ_AT_ONCE = 2048 }; /* records */
+enum { READ_AT_ONCE = 2048 }; /* number of records */
 
 static const char magic_1[LEDGER_MAGIC_BYTES] = "reportd ledger1";
 static const char magic[LEDGER_MAGIC_BYTES] = "reportd ledger2";
@@ -29,7 +29,7 @@ static void make_check(const struct ledger_head *head, const void *data, size_t 
     crypto_shorthash(out, data, len, head->key);
 }
 
-/* Of its number, and of what stands before it. */
+/* The check of a record covers its number and the fields before the check. */
 static void make_record_check(const struct ledger_head *head, int64_t number,
                               const struct ledger_record *record, uint8_t out[LEDGER_CHECK_BYTES])
 {
@@ -196,15 +196,15 @@ int ledger_each(int fd, const struct ledger_head *head, ledger_each_fn *each, vo
     return n < 0 ? -1 : 0;
 }
 
-/* ---- what a ledger remembers, in memory, for a restore ---- */
+/* ---- a ledger in memory, for a restore ---- */
 
 struct ledger_copy {
     struct ledger_head head;
-    uint8_t (*hashes)[LEDGER_HASH_BYTES]; /* in order */
+    uint8_t (*hashes)[LEDGER_HASH_BYTES]; /* sorted */
     size_t count, cap;
-    bool failed; /* no memory */
+    bool failed; /* out of memory */
     size_t damaged;
-    int64_t records; /* the number that the next one would have */
+    int64_t records; /* the number of the next record */
     char *path;
 };
 

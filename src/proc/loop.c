@@ -1,4 +1,4 @@
-/* src/proc/loop.c -- one epoll instance, an eventfd that ends its wait, a queue of messages and a
+/* src/proc/loop.c -- an epoll instance, an eventfd that ends its wait, a queue of messages and a
  * sorted list of timers. */
 #include "proc/loop.h"
 
@@ -13,8 +13,8 @@
 
 enum { WAIT_MAX_MS = 60 * 1000 };
 
-/* A place for a watch. An event carries place and generation; every watch that ends raises the
- * place's generation, so that no event of it fits any more. */
+/* A slot for a watch. An event carries slot and generation; each watch that ends increments the
+ * slot's generation, so that its pending events no longer match. */
 struct place {
     struct loop_watch *watch; /* NULL: free */
     uint32_t generation;
@@ -25,9 +25,9 @@ struct loop {
     int epoll, wake_fd;
     struct loop_watch wake_watch;
     struct place places[LOOP_WATCHES_MAX];
-    struct loop_timer *timers; /* the next one that is due first */
+    struct loop_timer *timers; /* the earliest first */
     size_t asking;
-    struct lock lock; /* guards what follows */
+    struct lock lock; /* guards the members below */
     struct loop_message *first, **last;
 };
 
@@ -52,7 +52,7 @@ void loop_wake(struct loop *loop)
 {
     const uint64_t one = 1;
 
-    /* Fails only when the counter is full, and then it is readable. */
+    /* Fails only if the counter is full, and then the descriptor is readable anyway. */
     if (write(loop->wake_fd, &one, sizeof(one)) < 0)
         return;
 }
@@ -62,10 +62,10 @@ void loop_post(struct loop *loop, struct loop_message *message)
     CHECK(message->run != NULL);
     message->next = NULL;
     lock_take(&loop->lock);
-    CHECK(loop->last != &message->next); /* it waits already */
+    CHECK(loop->last != &message->next); /* it is already queued */
     *loop->last = message;
     loop->last = &message->next;
-    /* Inside the lock: once a message is taken the loop may end, and its descriptor with it. */
+    /* Inside the lock: once a message is taken, the loop may end, and its descriptor with it. */
     loop_wake(loop);
     lock_release(&loop->lock);
 }
@@ -82,13 +82,13 @@ struct loop_message *loop_take_messages(struct loop *loop)
     return message;
 }
 
-/* Only takes the wake back: the messages come after all descriptors. */
+/* Only resets the wake: messages run after all descriptors. */
 static void on_wake_event(struct loop_watch *watch)
 {
     uint64_t count;
 
     if (read(watch->fd, &count, sizeof(count)) < 0)
-        return; /* another round has taken it */
+        return; /* another round has already reset it */
 }
 
 static void run_messages(struct loop *loop)
@@ -136,8 +136,8 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ms)
     insert(&loop->timers, timer);
 }
 
-/* Those that are due now. One that is set again while they run waits for the next round, even if
- * its time has come; one that is cancelled does not run. */
+/* Run the timers that are due now. One that is set again meanwhile waits for the next round, even
+ * if it is due; one that is cancelled does not run. */
 static void run_timers(struct loop *loop)
 {
     int64_t now_ms = clock_mono_ms();
@@ -154,7 +154,7 @@ static void run_timers(struct loop *loop)
     }
 }
 
-/* For epoll_wait(); -1: nothing is due. */
+/* Timeout for epoll_wait(); -1: no timer is set. */
 static int patience_ms(const struct loop *loop)
 {
     int64_t left_ms;
@@ -208,7 +208,7 @@ void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t eve
 {
     loop_check(loop);
     CHECK(loop->places[key_index(watch->key)].watch == watch);
-    control(loop, EPOLL_CTL_MOD, watch, events); /* fails for no descriptor that is watched */
+    control(loop, EPOLL_CTL_MOD, watch, events); /* cannot fail for a watched descriptor */
 }
 
 void loop_unwatch(struct loop *loop, struct loop_watch *watch)

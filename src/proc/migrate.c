@@ -1,4 +1,4 @@
-/* src/proc/migrate.c -- the steps of a migration, and the results, one after the other. */
+/* src/proc/migrate.c -- the steps of a migration, and the copying of results. */
 #include "proc/migrate.h"
 
 #include <errno.h>
@@ -18,21 +18,21 @@ enum { PIECE = 256 * 1024, COPY_THREADS = 8 };
 
 struct migration {
     const struct migrate_spec *spec;
-    bool same_spool; /* the new store takes the folder as it is */
+    bool same_spool; /* the new store uses the folder as it is */
     struct work_queue *copiers;
     int64_t seen, total;
-    struct lock lock; /* guards the following, while results are copied */
-    int rc;           /* of the first that has failed, with `err` */
+    struct lock lock; /* guards the members below while results are copied */
+    int rc;           /* code of the first failure, with `err` */
     struct err err;
     struct migrate_counts counts;
 };
 
-/* One result that is copied, by one thread. */
+/* One result, which one thread copies. */
 struct copying {
     struct migration *m;
     const struct store_scanned *report;
     struct latch *latch;
-    char *piece, *other; /* PIECE bytes each, of both sides */
+    char *piece, *other; /* PIECE bytes from each side */
     struct work_item item;
 };
 
@@ -54,7 +54,7 @@ static int result_trouble(const struct guid *id, const char *what, struct err *e
     return err_set(err, why.code, "the result of report %s %s: %s", text, what, why.text);
 }
 
-/* What is lost already is not to look as if the migration had lost it. */
+/* A result that is already lost must not look as if the migration had lost it. */
 static int check_stored(const struct migration *m, const struct store_scanned *report,
                         struct err *err)
 {
@@ -94,7 +94,7 @@ static void has_fetched(void *owner)
     latch_count_down(owner);
 }
 
-/* A spool_read_fn that waits for what a database has. */
+/* A spool_read_fn that waits for bytes from a database. */
 static ssize_t read_waiting(void *context, int64_t at, void *out, size_t max, struct err *err)
 {
     struct spool_reader *reader = context;
@@ -108,8 +108,8 @@ static ssize_t read_waiting(void *context, int64_t at, void *out, size_t max, st
     return spool_reader_read(reader, at, out, max, err);
 }
 
-/* The report, as a reader of all that is stored of its result, decrypted but not decompressed,
- * needs it. */
+/* Find the report, changed so that a reader returns all that is stored of its result, decrypted but
+ * not decompressed. */
 static int find_stored(struct store *store, const struct guid *id, struct store_op *op,
                        struct err *err)
 {
@@ -170,7 +170,7 @@ static int write_pieces(const struct copying *c, struct spool_reader *reader, in
     return rc;
 }
 
-/* What goes into a database needs no fsync of the file that it comes from. */
+/* A result that goes into a database needs no fsync of the file that it is copied from. */
 static int write_result(const struct copying *c, struct spool_reader *reader,
                         const struct report *to, int fd, struct err *err)
 {
@@ -205,7 +205,7 @@ static int publish(const struct copying *c, struct spool_reader *reader, const s
     return rc;
 }
 
-/* All bytes of both, which are decrypted on the way: each byte has come through. */
+/* Compare all bytes of both, decrypted: each byte has arrived. */
 static int compare(const struct copying *c, struct spool_reader *from, const struct report *to,
                    struct err *err)
 {
@@ -315,7 +315,8 @@ static int copy_page(void *context, const struct store_scanned *reports, size_t 
 
         for (size_t i = 0; i < due; i++) {
             copying[i].latch = &latch;
-            work_queue_push(m->copiers, &copying[i].item); /* it has no queue_max */
+            work_queue_push(m->copiers, &copying[i].item); /* it has no queue_max, so it accepts
+                                                            * everything */
         }
         latch_wait(&latch);
     }
@@ -358,7 +359,8 @@ static void ignore_file(void *context, const struct spool_file *file)
     (void)file;
 }
 
-/* A folder for the new store: its own from here on, since that has the id of the old one. */
+/* A folder for the new store: it belongs to it from here on, since the new store has the id of the
+ * old one. */
 static int take_spool(const struct migration *m, struct err *err)
 {
     struct spool *spool = m->spec->to_spool;
@@ -379,7 +381,8 @@ static int take_spool(const struct migration *m, struct err *err)
 
 /* ---- the steps ---- */
 
-/* What a crash of the server has left is in order before it moves; and the spool is the store's. */
+/* Before the move, what a crash of the server has left is repaired, and the spool is checked to be
+ * the store's. */
 static int begin_move(struct migration *m, struct err *err)
 {
     struct recovery ignored;
@@ -451,7 +454,7 @@ int migrate_run(const struct migrate_spec *spec, struct migrate_counts *ret, str
     return rc;
 }
 
-/* What was copied goes first, then the rows that explain it, and at last servers may start. */
+/* The copies are removed first, then the rows that refer to them; only then may servers start. */
 int migrate_undo(const struct migrate_spec *spec, struct err *err)
 {
     struct recovery ignored;

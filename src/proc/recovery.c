@@ -1,5 +1,5 @@
-/* src/proc/recovery.c -- after a crash: running reports go back into the queue, files without a row
- * go. */
+/* src/proc/recovery.c -- after a crash: running reports are requeued, and files without a row are
+ * removed. */
 #include "proc/recovery.h"
 
 #include "base/log.h"
@@ -22,7 +22,7 @@ static int is_file_needed(void *context, const struct spool_file *file)
     bool needed;
 
     op.find.id = file->id;
-    /* When in doubt, keep: the next start looks again. */
+    /* When in doubt, keep it: the next start checks again. */
     needed = store_run(store, &op) < 0 || recovery_needs(&op.find, file);
     store_op_done(&op);
     return needed;
@@ -46,7 +46,7 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
     return 0;
 }
 
-/* ---- whose the spool is ---- */
+/* ---- the owner of the spool ---- */
 
 int recovery_identity(struct store *store, struct guid *ret, struct err *err)
 {
@@ -93,7 +93,7 @@ int recovery_end_sessions(struct store *store, int64_t *ret_ended, struct err *e
     return rc;
 }
 
-/* They are the original's. */
+/* The ledgers belong to the original store. */
 static int give_up_ledgers(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
@@ -129,7 +129,7 @@ int recovery_check_owner(struct store *store, struct spool *spool, struct err *e
     return recovery_identity(store, &id, err) ?: spool_owner(spool, &id, err);
 }
 
-/* Does the store know, in whatever state, one of the reports that the files are of? */
+/* Does the store know, in any state, one of the reports of these files? */
 struct looking {
     struct store *store;
     int64_t files;
@@ -163,7 +163,7 @@ static void find_owned_file(void *context, const struct spool_file *file)
     store_op_done(&op);
 }
 
-/* A store_page_fn: 1, is there a complete report whose result is a file? */
+/* A store_page_fn: returns 1 if there is a complete report whose result is a file. */
 static int has_filed(void *context, const struct store_scanned *reports, size_t count,
                      struct err *err)
 {
@@ -176,8 +176,8 @@ static int has_filed(void *context, const struct store_scanned *reports, size_t 
     return filed;
 }
 
-/* A folder that does not say whose it is: one from before there was a mark, a new one, another
- * store's, or what is there while the spool is not mounted. */
+/* A folder that does not name its store: an older one from before there were marks, a new one,
+ * another store's, or an empty mount point while the spool is not mounted. */
 static int check_unmarked(struct store *store, struct spool *spool, bool restoring, struct err *err)
 {
     struct looking l = {.store = store, .err = err};

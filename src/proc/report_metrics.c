@@ -1,4 +1,4 @@
-/* src/proc/report_metrics.c -- counts by type of report, in a list as long as the catalogue. */
+/* src/proc/report_metrics.c -- counts per type of report, in a list as long as the catalog. */
 #include "proc/report_metrics.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct type {
 struct report_metrics {
     struct catalog *catalog;
     struct lock lock;
-    struct type *types; /* under the lock */
+    struct type *types; /* guarded by the lock */
 };
 
 static void free_type(struct type *type)
@@ -87,8 +87,8 @@ static void drop_withdrawn(struct report_metrics *metrics)
     }
 }
 
-/* NULL: no memory for its counts. A new one is the occasion to drop those that are not on offer any
- * more, so that they do not gather where nobody reads the metrics. */
+/* NULL: no memory for its counts. Adding a type also removes those that are no longer offered, so
+ * that they do not accumulate if the metrics are never read. */
 static struct type *find_type(struct report_metrics *metrics, const struct definition *def)
 {
     struct type *type;
@@ -106,8 +106,8 @@ static struct type *find_type(struct report_metrics *metrics, const struct defin
     return type;
 }
 
-/* The counts of the report type of that name, and the lock, which the caller releases. NULL: it is
- * not on offer, or there is no memory; nothing is locked. */
+/* The counts of the report type of that name, with the lock, which the caller releases. NULL: it is
+ * not offered, or out of memory; nothing is locked. */
 static struct type *lock_type(struct report_metrics *metrics, const char *name)
 {
     const struct definition *def = catalog_hold(metrics->catalog, name);
@@ -129,7 +129,8 @@ void report_metrics_started(struct report_metrics *metrics, const char *name, in
 
     if (type == NULL)
         return;
-    histogram_add(&type->waits, waited_us > 0 ? waited_us : 0); /* the clock may be set back */
+    histogram_add(&type->waits, waited_us > 0 ? waited_us : 0); /* the clock may have been set
+                                                                 * back */
     lock_release(&metrics->lock);
 }
 

@@ -1,4 +1,4 @@
-/* src/proc/restore.c -- bring a backup back, without what was deleted since. */
+/* src/proc/restore.c -- restores a backup, without what was deleted since. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +11,20 @@
 #include "proc/recovery.h"
 #include "spool/seal.h"
 
-/* A restore under way. */
+/* A restore in progress. */
 struct restoring {
     const struct restore_spec *spec;
     const struct ledgers *ledgers;
     char *from, *folder_url, *folder_spool; /* of the backup */
-    char *temp, *temp_url;                  /* the store until it is whole */
+    char *temp, *temp_url;                  /* the store, until it is complete */
     int lock;                               /* of the store that is overwritten; -1 */
     struct guid old;                        /* … and its id */
-    struct backup_state kept; /* … and all ledgers that it knows, if it is the same */
-    bool checked;             /* against that one */
-    bool taken, named;        /* its spool is the new one's; its name is */
+    struct backup_state kept; /* … and all ledgers that it knows, if it is the same store */
+    bool checked;             /* compared with the overwritten store */
+    bool taken, named;        /* its spool belongs to the new store; the new store has its name */
     struct manifest manifest;
     struct store *store;
-    struct spool *spool; /* of the backup; or, of a store that stands, its own */
+    struct spool *spool; /* of the backup; or, for an existing store, its own */
     int64_t seen, total;
     struct restore_counts counts;
     int rc;
@@ -42,7 +42,7 @@ static bool is_deleted(const struct ledgers *ledgers, const struct guid *id)
     return found;
 }
 
-/* The row goes after the files, as always. */
+/* The row is deleted after the files, as always. */
 static bool remove_deleted(void *context, const struct store_scanned *report)
 {
     struct restoring *r = context;
@@ -56,7 +56,7 @@ static bool remove_deleted(void *context, const struct store_scanned *report)
     return r->rc == 0;
 }
 
-/* Nodes start on it where it is now: the end. */
+/* Records where the store is now: from then on nodes can start on it, so this is the last step. */
 static int settle_store(struct store *store, struct err *err)
 {
     struct guid id;
@@ -64,8 +64,8 @@ static int settle_store(struct store *store, struct err *err)
     return recovery_identity(store, &id, err) ?: recovery_take_identity(store, &id, err);
 }
 
-/* Sessions first: whoever starts a server on a store of which this was not the end lets in nobody
- * by an old token. */
+/* Sessions first: if the restore ends early and a server is started on this store, no old token is
+ * valid. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
                   struct restore_counts *ret, struct err *err)
 {
@@ -106,7 +106,7 @@ static int copy_store_file(const char *from, const char *to, struct err *err)
     return rc;
 }
 
-/* The files that SQLite keeps next to a store, and the store itself. */
+/* The files of a store: SQLite keeps the others beside it. */
 static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
 
 static bool has_beside(const char *path, const char *end)
@@ -150,8 +150,8 @@ void restore_clear(const char *store)
     free(temp);
 }
 
-/* The store that is overwritten, unless it is another one, knows best how many records there were.
- * A backup that does not say whose it is is taken for one of the same. */
+/* The store that is overwritten, unless it is another one, knows the number of records best. A
+ * backup without an id is taken to be of the same store. */
 static int check_against(struct restoring *r, struct store *old, struct err *err)
 {
     struct backup_state state = {0};
@@ -169,9 +169,9 @@ static int check_against(struct restoring *r, struct store *old, struct err *err
     return rc;
 }
 
-/* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
- * it, since a log left next to the new one would be taken for its own. One that cannot
- * be opened is to be moved away by hand. */
+/* Prepare the existing store to be overwritten: nobody may use it, and its log has to be emptied
+ * into it, since a log left beside the new store would be taken for that one's. A store that cannot
+ * be opened has to be moved away by hand. */
 static int take_old_store(struct restoring *r, struct err *err)
 {
     char *url = backup_store_url(r->spec->store);
@@ -242,8 +242,8 @@ static bool restore_result(void *context, const struct store_scanned *report)
     return false;
 }
 
-/* The spool is the restored store's from here on, if it was nobody's, or that of the store which is
- * overwritten. */
+/* The spool belongs to the restored store from here on, if it had no owner, or belonged to the
+ * store that is overwritten. */
 static int own_spool(struct restoring *r, struct err *err)
 {
     struct err ignored;
@@ -274,7 +274,7 @@ static int restore_results(struct restoring *r, struct err *err)
     return spool_sync(r->spec->spool, err);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole restore ---- */
 
 static bool is_deleted_report(void *context, const struct store_scanned *report)
 {
@@ -297,7 +297,7 @@ static int fill_names(struct restoring *r, struct err *err)
     return 0;
 }
 
-/* What was running when the backup was made runs again. */
+/* What was running when the backup was made is queued again. */
 static int requeue(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_RECOVER, .recover = {.node = "local"}};
@@ -305,8 +305,8 @@ static int requeue(struct store *store, struct err *err)
     return store_ask(store, &op, err);
 }
 
-/* A backup from before stores had an id got one at random just now: it takes back the one that the
- * ledger, and the spool, know it by. */
+/* A backup from before stores had an id was just given a random one: it gets back the id that the
+ * ledger and the spool know. */
 static int take_identity(struct restoring *r, struct err *err)
 {
     struct guid id = r->old;
@@ -327,12 +327,12 @@ static int open_new(struct restoring *r, struct err *err)
                    why.text);
 }
 
-/* The new store, under its temporary name, with everything it may still lack except the results. */
+/* Make the new store, under its temporary name, with everything except the results. */
 static int make_store(struct restoring *r, struct err *err)
 {
     int rc;
 
-    remove_beside(r->temp); /* of a restore that was killed */
+    remove_beside(r->temp); /* left by a killed restore */
     rc = copy_store_file(r->from, r->temp, err);
     SEAM_STEP("restore", "store", "copied");
     if (rc == 0)
@@ -348,12 +348,12 @@ static int make_store(struct restoring *r, struct err *err)
                                  : ledgers_record(r->ledgers, &r->kept, r->store, err);
 }
 
-/* link(), since rename() would replace a store that a server has made meanwhile. */
+/* link() and not rename(), which would replace a store that a server has made meanwhile. */
 static int publish_store(struct restoring *r, struct err *err)
 {
     int fd, rc = 0;
 
-    store_free(r->store); /* its log goes into it */
+    store_free(r->store); /* its log is moved into it */
     r->store = NULL;
     fd = open(r->temp, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) < 0 || has_beside(r->temp, "-wal"))
@@ -371,7 +371,7 @@ static int publish_store(struct restoring *r, struct err *err)
     return rc;
 }
 
-/* Of the store that was overwritten there may be results that no report explains any more. */
+/* The overwritten store may have left results that no report refers to. */
 static int sweep_results(const struct restoring *r, struct err *err)
 {
     char *url = backup_store_url(r->spec->store);
@@ -386,7 +386,7 @@ static int sweep_results(const struct restoring *r, struct err *err)
     return rc;
 }
 
-/* The store that was to be overwritten goes on, and with its spool. */
+/* The store that was to be overwritten stays in use, with its spool. */
 static void undo(const struct restoring *r)
 {
     struct err ignored;

@@ -21,7 +21,7 @@
 
 enum {
     BLOCKS = 2,
-    KEEP_MAX = 4 * RESULT_WRITER_BLOCK /* a block that grew beyond gives its memory back */
+    KEEP_MAX = 4 * RESULT_WRITER_BLOCK /* a block that grew larger gives its memory back */
 };
 
 struct block {
@@ -32,23 +32,24 @@ struct block {
 
 struct result_writer {
     int fd;
-    struct pack *pack; /* NULL: the file is not compressed */
-    struct seal *seal; /* NULL: it is not encrypted */
+    struct pack *pack; /* NULL: not compressed */
+    struct seal *seal; /* NULL: not encrypted */
     EVP_MD_CTX *hash;
     struct work_queue
         *work_queue;   /* NULL until the first full block: a small report needs no thread */
-    sem_t free_blocks; /* those that are neither being filled nor in the work queue */
+    sem_t free_blocks; /* blocks that are neither being filled nor queued */
     struct block blocks[BLOCKS];
     int current;
-    int64_t passed;         /* bytes handed on */
+    int64_t passed;         /* bytes passed on */
     int64_t written;        /* bytes of the file … */
-    int64_t begun;          /* … that the disk was set to work on */
+    int64_t begun;          /* … whose writing to the disk was started */
     int64_t footer;         /* bytes of the footer */
-    atomic_int write_errno; /* 0, or why the file is spoilt: nothing is written any more */
+    atomic_int write_errno; /* 0, or why the file is unusable: nothing more is written */
 };
 
-/* A seal_write_fn. The disk is set to work at once, so that the end of the report has little left
- * to wait for; what cannot be begun early (the call is only a hint) is begun there. */
+/* A seal_write_fn. Writing to the disk is started at once, so that little is left to wait for at
+ * the end of the report. What cannot be started early (the call is only a hint) is started
+ * there. */
 static int write_block_bytes(void *context, const void *data, size_t len)
 {
     struct result_writer *result_writer = context;
@@ -187,7 +188,7 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err)
         return -E_NOMEM;
     result_writer->passed += (int64_t)block->data.len;
     work_queue_push(result_writer->work_queue, &block->item);
-    /* The other block is free, or is being written: then the disk is what we wait for. */
+    /* The other block is free, or is being written: then the disk is the limit. */
     while (sem_wait(&result_writer->free_blocks) < 0)
         continue; /* EINTR */
     result_writer->current = (result_writer->current + 1) % BLOCKS;
@@ -198,7 +199,7 @@ int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_a
 {
     struct block *last = &result_writer->blocks[result_writer->current];
 
-    work_queue_free(result_writer->work_queue); /* writes what is queued */
+    work_queue_free(result_writer->work_queue); /* first writes what is queued */
     result_writer->work_queue = NULL;
     if (buf_is_starved(&last->data))
         return err_set(err, -E_NOMEM, "Out of memory.");

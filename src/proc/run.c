@@ -1,4 +1,5 @@
-/* src/proc/run.c -- one report, from its definition to a file that is on the disk, or small. */
+/* src/proc/run.c -- runs one report, from its definition to a file, which is on the disk or
+ * small. */
 #include "proc/run.h"
 
 #include <endian.h>
@@ -18,12 +19,12 @@
 #include "proc/result_writer.h"
 #include "render/json_rows.h"
 
-/* What is noted of the result for its footer, while it is written. */
+/* What is collected about the result, for its footer, while it is written. */
 struct result_footer {
     const struct definition *def; /* borrowed */
-    struct footer footer;         /* its names and columns are owned */
-    uint64_t *offsets;            /* little-endian; owned, as they are read */
-    size_t room;                  /* of `offsets` */
+    struct footer footer;         /* owns its names and columns */
+    uint64_t *offsets;            /* little-endian; owned; in the form in which they are stored */
+    size_t room;                  /* capacity of `offsets` */
 };
 
 struct run {
@@ -48,11 +49,11 @@ struct parts {
     struct part results, sets[DEFINITION_SETS_MAX], summary;
 };
 
-/* ---- the footer, whose index keeps every second offset whenever it is full ---- */
+/* ---- the footer; its index keeps every second offset whenever it is full ---- */
 
 enum { ROOM_FIRST = 64 }; /* offsets */
 
-/* Zeroed before. For results, the sets and the summary of `def`. -E_NOMEM */
+/* *rf is zeroed by the caller. Prepares results, the sets and the summary of `def`. -E_NOMEM */
 static int result_footer_init(struct result_footer *rf, const struct definition *def,
                               struct err *err)
 {
@@ -110,8 +111,8 @@ static bool result_footer_wants(const struct result_footer *rf, int64_t row)
     return row % FOOTER_STRIDE == 0 && row == rf->footer.index_count * rf->footer.stride;
 }
 
-/* Row number `row` of results, from 0 on, begins at this byte. Without memory the index stays as
- * coarse as it is, which costs readers time alone. */
+/* Row `row` of results, counted from 0, begins at this byte. Without memory the index stays as
+ * coarse as it is, which only costs readers time. */
 static void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
 {
     struct footer *footer = &rf->footer;
@@ -126,7 +127,7 @@ static void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
     rf->offsets[footer->index_count++] = htole64((uint64_t)at);
 }
 
-/* Part number `number` is written, from byte `at` to `end`; `rows` NULL: there is no summary. */
+/* Part `number` is written, from byte `at` to `end`; `rows` NULL: there is no summary. */
 static int result_footer_part(struct result_footer *rf, size_t number, int64_t at, int64_t end,
                               const struct json_rows *rows, struct err *err)
 {
@@ -172,13 +173,13 @@ static int check_failed(struct run *run, const struct check *check, struct err *
 
     buf_init(&message, REPORT_MESSAGE_MAX);
     params_fill(&message, check->message, run->values, run->def->param_count);
-    /* Too long with the values filled in: as the definition has it. */
+    /* Too long with the values filled in: use the message as the definition has it. */
     err_set(err, -E_SOURCE, "%s", buf_failed(&message) ? check->message : buf_str(&message));
     buf_done(&message);
     return err_detail(err, "line %d: check: %s", check->statement.line, check->message);
 }
 
-/* Every value that was given must be among the choices of its parameter. */
+/* Every given value must be among the choices of its parameter. */
 static int check_values(struct run *run, struct err *err)
 {
     int rc = 0;
@@ -190,7 +191,7 @@ static int check_values(struct run *run, struct err *err)
     return rc;
 }
 
-/* One row or more: passed. */
+/* One row or more: the check is passed. */
 static int run_check(struct run *run, const struct check *check, struct err *err)
 {
     struct source_query *compiled = NULL;
@@ -270,8 +271,8 @@ static bool has_column(const struct parts *parts, size_t set_count, const char *
     return found;
 }
 
-/* A declaration that meets no column is a slip of the pen, and the column it was meant for would
- * print something else than was meant: cents for dollars. */
+/* A declaration without a column is a typing error: the column that it was meant for would be
+ * printed wrongly, for example cents as dollars. */
 static int check_declarations(const struct run *run, const struct parts *parts, struct err *err)
 {
     for (size_t i = 0; i < run->def->column_count; i++) {
@@ -338,7 +339,7 @@ static int check_limits(const struct run *run, int64_t rows, int64_t bytes, stru
     return 0;
 }
 
-/* One row of the query; if it begins an object of results, that is for the index. */
+/* Write one row of the query; if it begins an object of results, the index records it. */
 static int write_row(struct run *run, struct part *part, bool is_results, struct err *err)
 {
     struct buf *out = result_writer_block(run->result_writer);
@@ -353,7 +354,7 @@ static int write_row(struct run *run, struct part *part, bool is_results, struct
     return rc;
 }
 
-/* All rows of results, or of a set. */
+/* Write all rows of results, or of a set. */
 static int write_rows(struct run *run, struct part *part, bool is_results, struct err *err)
 {
     int rc;
@@ -378,7 +379,7 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
     return rc;
 }
 
-/* "name":[ rows ]; number 0 is results. */
+/* Write "name":[ rows ]; number 0 is results. */
 static int write_set(struct run *run, struct part *part, size_t number, const char *name,
                      struct err *err)
 {
@@ -394,7 +395,8 @@ static int write_set(struct run *run, struct part *part, size_t number, const ch
     return rc;
 }
 
-/* Exactly one object, of one row or of rows that nest into it; `{}` without a summary section. */
+/* Write exactly one object, from one row or from rows that nest into it; `{}` without a summary
+ * section. */
 static int write_summary(struct run *run, struct part *part, struct err *err)
 {
     int rc;
@@ -455,7 +457,7 @@ static int write_report(struct run *run, struct err *err)
                  ?: write_parts(run, &parts, err);
 
     if (rc < 0)
-        source_interrupt(run->source); /* or else PostgreSQL sends all rows that are left */
+        source_interrupt(run->source); /* otherwise PostgreSQL would send all remaining rows */
     part_done(&parts.results);
     for (size_t i = 0; i < run->def->set_count; i++)
         part_done(&parts.sets[i]);
@@ -463,7 +465,7 @@ static int write_report(struct run *run, struct err *err)
     return rc;
 }
 
-/* Not the report, but what a form shows. */
+/* Writes the choices of a form instead of a report. */
 static int write_choices(struct run *run, struct err *err)
 {
     const struct param *param = definition_param(run->def, run->job->texts.choices);
@@ -505,7 +507,7 @@ static int prepare_run(struct run *run, struct err *err)
                                             *texts->timezone != '\0' ? texts->timezone : NULL, err);
 
     if (rc < 0) {
-        /* Its message names a file and a line: for the operator, not for the user. */
+        /* Its message names a file and a line: that is for the operator, not for the user. */
         struct err why = *err;
 
         err_set(err, rc, "The report's definition is broken.");
@@ -521,7 +523,7 @@ static int prepare_run(struct run *run, struct err *err)
                                    &run->result_writer, err);
 }
 
-/* The JSON is complete: behind it comes its footer. The choices of a form have none. */
+/* The JSON is complete; its footer follows. Choices have no footer. */
 static int finish_result(struct run *run, struct wire_answer *ret, struct err *err)
 {
     struct buf footer;

@@ -35,7 +35,7 @@ static void set_limit(int resource, int64_t most)
 {
     struct rlimit limit = {.rlim_cur = (rlim_t)most, .rlim_max = (rlim_t)most};
 
-    /* Fails only where the process has a lower limit already. */
+    /* Fails only if the process already has a lower limit. */
     setrlimit((__rlimit_resource_t)resource, &limit);
 }
 
@@ -48,12 +48,12 @@ void sandbox_limit_cpu(int64_t ms)
         return;
     limit.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + 2 + (ms + 999) / 1000);
     if (ms == 0 || limit.rlim_cur > limit.rlim_max)
-        limit.rlim_cur = limit.rlim_max; /* the service manager's, or none */
+        limit.rlim_cur = limit.rlim_max; /* the service manager's limit, or none */
     signal(SIGXCPU, SIG_DFL);
     setrlimit(RLIMIT_CPU, &limit);
 }
 
-/* A worker that is killed costs one report, serve costs all. */
+/* A killed worker costs one report, a killed server all of them. */
 static void volunteer_for_oom(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -61,11 +61,13 @@ static void volunteer_for_oom(void)
     if (fd < 0)
         return;
     if (write(fd, "500", 3) < 0)
-        errno = 0; /* no /proc of ours, or a score that may only rise: as good as it gets */
+        errno = 0; /* there is no /proc for us, or the score can only be raised: this is the best
+                    * possible */
     close(fd);
 }
 
-/* Calls that libseccomp of Debian 12 has no name for; the same number on every architecture. */
+/* Calls that libseccomp of Debian 12 has no name for; their numbers are the same on every
+ * architecture. */
 enum {
     CALL_FCHMODAT2 = 452,
     CALL_SETXATTRAT = 463,
@@ -74,8 +76,8 @@ enum {
     CALL_FILE_SETATTR = 469,
 };
 
-/* What no report needs. A list of what is denied, since SQLite, libpq, libcrypto and libc choose
- * what they call and change it between versions. */
+/* Calls that no report needs. Denied calls are listed, not permitted ones, since SQLite, libpq,
+ * libcrypto and libc choose what they call, and change it between versions. */
 static const int denied[] = {
     /* programs and other processes */
     SCMP_SYS(execve),
@@ -160,7 +162,7 @@ static const int denied[] = {
     SCMP_SYS(add_key),
     SCMP_SYS(request_key),
     SCMP_SYS(keyctl),
-    /* files that it may not open: Landlock knows neither times nor watching, and truncation only
+    /* files that it may not open: Landlock does not cover times or watching, and truncation only
      * from version 3 on; openat2 hides its flags */
     SCMP_SYS(truncate),
     SCMP_SYS(truncate64),
@@ -210,34 +212,34 @@ static const int denied[] = {
     SCMP_SYS(accept4),
 };
 
-/* SQLite sets mode and owner of the -wal and -shm that it makes when a database is opened. */
+/* SQLite sets mode and owner of the -wal and -shm that it makes when it opens a database. */
 static const int denied_once_open[] = {SCMP_SYS(fchmod), SCMP_SYS(fchown)};
 
 static const uint32_t no = SCMP_ACT_ERRNO(EPERM);
 
-/* Who is signalled when a descriptor is ready, with which signal, and when; leases, which keep
- * others from a file; and watching a folder. */
+/* The process and the signal that report when a descriptor is ready; leases, which keep others from
+ * a file; and watching a folder. */
 static const int denied_of_fcntl[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY};
-/* What a terminal would then read as typed; the same signals; and what nobody can write to or
- * remove any more. */
+/* Input that a terminal would read as typed; the same signals; and flags that make a file
+ * unwritable or unremovable. */
 static const unsigned denied_of_ioctl[] = {
     TIOCSTI,         TIOCLINUX,         FIOSETOWN,           SIOCSPGRP,
     FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY};
 
-/* The lower half of an argument, which is what the kernel takes of an int. */
+/* The lower half of an argument, which is all that the kernel reads of an int. */
 static struct scmp_arg_cmp is_int(unsigned arg, unsigned value)
 {
     return SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)value);
 }
 
-/* Calls that do many things. */
+/* Calls with many functions. */
 static void add_verbs(scmp_filter_ctx filter)
 {
     for (size_t i = 0; i < sizeof(denied_of_fcntl) / sizeof(denied_of_fcntl[0]); i++)
         seccomp_rule_add(filter, no, SCMP_SYS(fcntl), 1, is_int(1, (unsigned)denied_of_fcntl[i]));
     for (size_t i = 0; i < sizeof(denied_of_ioctl) / sizeof(denied_of_ioctl[0]); i++)
         seccomp_rule_add(filter, no, SCMP_SYS(ioctl), 1, is_int(1, denied_of_ioctl[i]));
-    /* A file that may be read could be emptied before version 3 of Landlock. */
+    /* Before version 3 of Landlock, a file that may be read could be truncated. */
     seccomp_rule_add(filter, no, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
     seccomp_rule_add(filter, no, SCMP_SYS(openat), 1,
                      SCMP_A2(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
@@ -250,13 +252,13 @@ static void add_rules(scmp_filter_ctx filter)
 
     for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
         seccomp_rule_add(filter, no, denied[i], 0);
-    /* Signals and limits: its own. */
+    /* Signals and limits: only its own. */
     for (size_t i = 0; i < sizeof(to_process) / sizeof(to_process[0]); i++)
         seccomp_rule_add(filter, no, to_process[i], 1,
                          SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0));
     seccomp_rule_add(filter, no, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0, 0));
     add_verbs(filter);
-    /* Threads, but no processes; clone3 hides its flags, and libc does without it. */
+    /* Threads, but no processes; clone3 hides its flags, and libc works without it. */
     seccomp_rule_add(filter, no, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     /* AF_UNIX, AF_INET and AF_INET6 are for databases. */
@@ -285,7 +287,7 @@ bool sandbox_process(int64_t memory)
     if (CAN_LIMIT_MEMORY && memory > 0)
         set_limit(RLIMIT_AS, memory);
     volunteer_for_oom();
-    process_hide(); /* last: from here on /proc/self is root's */
+    process_hide(); /* last: from here on /proc/self belongs to root */
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     filter = seccomp_init(SCMP_ACT_ALLOW);
     if (filter != NULL)
@@ -306,7 +308,7 @@ bool sandbox_opened(bool network)
 
 /* ---- files: Landlock (https://docs.kernel.org/userspace-api/landlock.html) ---- */
 
-/* As the kernel has them, since the headers of Debian 12 know only the first version. */
+/* The kernel's values, since the headers of Debian 12 know only the first version. */
 enum {
     FS_EXECUTE = 1 << 0,
     FS_WRITE_FILE = 1 << 1,
@@ -314,7 +316,7 @@ enum {
     FS_READ_DIR = 1 << 3,
     FS_REMOVE_FILE = 1 << 5,
     FS_MAKE_REG = 1 << 8,
-    FS_FIRST = (1 << 13) - 1, /* all of version 1 */
+    FS_FIRST = (1 << 13) - 1, /* all rights of version 1 */
     FS_REFER = 1 << 13,
     FS_TRUNCATE = 1 << 14,
     FS_IOCTL_DEV = 1 << 15,
@@ -333,8 +335,8 @@ struct ruleset_attr {
     uint64_t fs, net, scoped;
 };
 
-/* What libc, libcrypto and libpq read for any database: libraries that are loaded late, zones, and
- * what turns names into addresses and users. No folder that could hold a key. */
+/* What libc, libcrypto and libpq read for any database: libraries that are loaded late, time zones,
+ * and the files for looking up addresses and users. No folder that could contain a key. */
 static const char *const system_files[] = {
     "/lib",
     "/lib64",
@@ -371,7 +373,7 @@ static const char *const system_files[] = {
     "/dev/random",
 };
 
-/* 0 or less: the kernel has none. */
+/* 0 or less: the kernel does not support it. */
 static long landlock_version(void)
 {
     return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -394,7 +396,7 @@ static void allow(struct sandbox_files *files, const char *path, uint64_t rights
     struct stat st;
 
     if (fd < 0)
-        return; /* there is nothing to allow */
+        return; /* there is nothing to permit */
     if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
         rights &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE;
     beneath.allowed_access = rights & files->rights;

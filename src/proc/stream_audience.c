@@ -1,4 +1,5 @@
-/* src/proc/stream_audience.c -- the listeners of each user, and what is told to them. */
+/* src/proc/stream_audience.c -- the listeners of each user, and the events that are sent to
+ * them. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ void stream_queue_done(struct stream_queue *queue)
 /* ---- audiences ---- */
 
 enum {
-    MEMORY_MAX = STORE_MANY_MAX, /* events of a user that are remembered */
+    MEMORY_MAX = STORE_MANY_MAX, /* events of a user that are kept */
     KNOWN_MAX = 256,
     EVENT_MAX = 16 << 10,
 };
@@ -140,7 +141,7 @@ struct audience *audience_add(struct streams *streams, int64_t user_id)
     if (audience == NULL)
         return NULL;
     audience->user_id = user_id;
-    /* No id of an earlier audience is one of this. */
+    /* No id of an earlier audience is valid in this one. */
     audience->last_number = audience->forgotten = ++streams->last_number;
     LIST_INSERT_HEAD(&streams->buckets[(uint64_t)user_id % STREAMS_BUCKETS], audience, entry);
     atomic_fetch_add(&streams->audience_count, 1);
@@ -197,7 +198,7 @@ static void remember_event(struct audience *audience, struct stream_event *event
         audience->forgotten = event->number;
 }
 
-/* ---- telling ---- */
+/* ---- sending events ---- */
 
 void stream_wake(struct stream *stream)
 {
@@ -243,7 +244,7 @@ struct greeted *stream_greeted(const struct stream *stream, const struct guid *i
     return NULL;
 }
 
-/* Was it told that already? Only asked once. */
+/* Was it part of the stream's first events? It is asked only once. */
 static bool was_greeted(struct stream *stream, const struct guid *id, enum report_state state)
 {
     struct greeted *found = stream_greeted(stream, id), greeted;
@@ -266,7 +267,7 @@ static bool add_greeted(struct stream *stream, const struct guid *id, enum repor
 
 static void add_report_news(struct buf *text, const struct news *news)
 {
-    bool now = news->report->state == news->state; /* else it has moved on */
+    bool now = news->report->state == news->state; /* otherwise it has moved on */
 
     json_add_member(text, "reportName", news->report->name);
     json_add_member(text, "state", report_state_name(news->state));
@@ -276,7 +277,8 @@ static void add_report_news(struct buf *text, const struct news *news)
     json_add_member(text, "message", now ? news->report->message : NULL);
 }
 
-/* NULL: no memory. Number 0: no id, since who comes again is to be told it again, or not at all. */
+/* NULL: out of memory. Number 0: no id, since a client that reconnects gets the event again, or not
+ * at all. */
 static struct stream_event *make_event(const struct streams *streams, uint64_t number,
                                        const struct news *news)
 {
@@ -305,7 +307,8 @@ static struct stream_event *make_event(const struct streams *streams, uint64_t n
     return event;
 }
 
-/* No memory for an event: who listens comes again, and is told what there is then. */
+/* Without memory for an event, the streams end: their clients reconnect, and get the state at that
+ * time. */
 static void break_streams(struct audience *audience)
 {
     struct stream *stream;
@@ -314,8 +317,8 @@ static void break_streams(struct audience *audience)
     stream_break(stream);
 }
 
-/* News may be heard late: had the report ended before the stream began? Then it was never active
- * for it. */
+/* A change may arrive late: had the report ended before the stream began? Then it was never active
+ * for this stream. */
 static bool was_over(const struct stream *stream, const struct news *news)
 {
     return news->report != NULL && report_is_active(news->state) &&

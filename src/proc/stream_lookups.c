@@ -1,4 +1,4 @@
-/* src/proc/stream_lookups.c -- questions to the store, whose answers are told in the order of the
+/* src/proc/stream_lookups.c -- look-ups in the store; their answers are sent in the order of the
  * changes. */
 #include <stdlib.h>
 
@@ -38,8 +38,8 @@ void lookups_remove_first(struct streams *streams)
     free(lookup);
 }
 
-/* The store cannot be asked, or there is no memory to ask it; a stream that was to be told what
- * there is begins anew. */
+/* The store cannot be asked, or there is no memory for it; a stream that waits for its first events
+ * starts again. */
 static void miss_events(struct audience *audience, struct stream *stream)
 {
     audience->missed = true;
@@ -47,7 +47,8 @@ static void miss_events(struct audience *audience, struct stream *stream)
         stream_break(stream);
 }
 
-/* Queued ones first: a report that is claimed between the two is in both, and not in none. */
+/* Queued reports first: a report that is claimed in between is then in both answers, not in
+ * none. */
 void lookups_for_active(struct streams *streams, struct audience *audience, struct stream *stream)
 {
     static const enum report_state states[] = {REPORT_QUEUED, REPORT_PROCESSING};
@@ -192,14 +193,14 @@ static void tell_state(struct lookup *lookup, struct audience *audience, enum re
             .id = lookup->id, .state = state, .report = &find->report, .position = find->position});
 }
 
-/* Changes that several connections have written may be heard in another order: does the report
- * show that this one came after what was told? */
+/* Changes that several connections wrote may arrive in another order: does the report show that
+ * this change came after the last one sent? */
 static bool is_news(const struct known *known, const struct report *report, enum report_state state)
 {
     if (known == NULL || !known->told)
         return true;
     if (!report_is_active(known->state))
-        return false; /* an end may be told twice, where its answer was lost */
+        return false; /* an end may be reported twice, if its answer was lost */
     if (!report_is_active(state))
         return true;
     if (state == known->state)
@@ -207,14 +208,14 @@ static bool is_news(const struct known *known, const struct report *report, enum
     return report->state == state || report->attempt > known->attempt;
 }
 
-/* With the moves before it that are still to be heard of; they will be no news. */
+/* Includes earlier moves whose notifications have not arrived yet; those will then be ignored. */
 static void on_change_found(struct lookup *lookup, struct audience *audience)
 {
     const struct known *known = audience_known(audience, &lookup->id);
     const enum report_state state = lookup->state;
     bool unknown = known == NULL, queued = known != NULL && known->state == REPORT_QUEUED;
     bool again = known != NULL && known->told && known->state == state;
-    bool ran = lookup->call.op.find.report.attempt > 0; /* else it was ended in the queue */
+    bool ran = lookup->call.op.find.report.attempt > 0; /* otherwise it was ended in the queue */
 
     if (!is_news(known, &lookup->call.op.find.report, state))
         return;
@@ -308,7 +309,7 @@ static void tell_answer(struct lookup *lookup)
         audience_tell_deleted(streams, audience, &lookup->id);
 }
 
-/* ---- asking, on the thread ---- */
+/* ---- look-ups, on the thread ---- */
 
 static void on_report_found(struct loop_call *call)
 {

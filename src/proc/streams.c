@@ -1,4 +1,4 @@
-/* src/proc/streams.c -- event streams: the thread, its clock, and the clients. */
+/* src/proc/streams.c -- event streams: the thread, its timer, and the clients. */
 #include "proc/streams.h"
 
 #include <stdio.h>
@@ -13,17 +13,18 @@
 #include "proc/streams_impl.h"
 
 enum {
-    TICK_MS = 250,   /* progress is looked for so often … */
-    TICK_LOOKS = 64, /* … of so many reports of this node's listeners, in turn */
+    TICK_MS = 250,   /* how often progress is looked up … */
+    TICK_LOOKS = 64, /* … and of how many reports of this node's listeners at a time, in turn */
     TICKS_A_SECOND = 4,
-    CHECK_MS = 15000, /* a session is looked up so often in case that its end was not told */
+    CHECK_MS = 15000, /* how often a session is looked up, in case the notification of its end was
+                       * lost */
     COMMENT_MS = 15000,
-    RETRY_MS = 2000,   /* after which a client that was cut off comes again */
-    MEMORY_MS = 60000, /* what happened is remembered for clients that come again */
-    HANG_UPS = 64,     /* seen at a time */
+    RETRY_MS = 2000,   /* time after which a client that was cut off reconnects */
+    MEMORY_MS = 60000, /* how long events are kept for clients that reconnect */
+    HANG_UPS = 64,     /* handled at a time */
 };
 
-/* ---- the clock, on the thread ---- */
+/* ---- the timer, on the thread ---- */
 
 static void on_checked(struct loop_call *call)
 {
@@ -40,7 +41,7 @@ static void on_checked(struct loop_call *call)
     if (!closed && failed)
         stream_doubt(stream); /* in the next round */
     else if (!closed && stream->doubted)
-        lookups_post(streams); /* it has ended since it was asked for, perhaps */
+        lookups_post(streams); /* it may have ended since the request */
     if (!closed && over) {
         stream->over = true;
         stream_queue_done(&stream->unsent);
@@ -51,7 +52,7 @@ static void on_checked(struct loop_call *call)
         free(stream);
 }
 
-/* Whether to ask the store about its session. */
+/* Does the store have to be asked about its session? */
 static bool is_to_check(const struct stream *stream, uint64_t version, int64_t now_ms)
 {
     if (stream->checking || stream->over)
@@ -70,7 +71,7 @@ static void stream_trust(struct stream *stream)
 
 SLIST_HEAD(to_check, stream_check);
 
-/* Without memory for it, the next round tries again. */
+/* Without memory, the next round tries again. */
 static void add_check(struct stream *stream, int64_t now_ms, struct to_check *to_check)
 {
     uint64_t version = store_version(stream->streams->store, &stream->spec.session);
@@ -120,7 +121,7 @@ static void forget_old(struct audience *audience, int64_t now_ms)
     }
 }
 
-/* Also removes those that nobody has come back to. */
+/* Also removes audiences to which nobody has returned. */
 static void maintain_bucket(struct streams *streams, int bucket, struct to_check *to_check)
 {
     int64_t now_ms = clock_mono_ms(), utc_ms = store_now_ms(streams->store);
@@ -135,7 +136,7 @@ static void maintain_bucket(struct streams *streams, int bucket, struct to_check
     }
 }
 
-/* Of those who come next, as many as may be asked for. */
+/* Look up the next listeners, as many as are permitted. */
 static void ask_for_missed(struct streams *streams)
 {
     struct audience *audience;
@@ -193,7 +194,7 @@ static void check_doubted(struct streams *streams)
     check_sessions(streams, &to_check);
 }
 
-/* Of some more active reports. */
+/* Look up the progress of some more active reports. */
 static void ask_for_progress(struct streams *streams)
 {
     struct audience *audience;
@@ -243,14 +244,14 @@ static void on_stream_news(struct loop_message *message)
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
 }
 
-/* The library does not watch a connection that sleeps. */
+/* The library does not watch a suspended connection. */
 static void on_stream_hang_ups(struct loop_watch *watch)
 {
     struct streams *streams = container_of(watch, struct streams, hang_up);
     struct epoll_event events[HANG_UPS];
     int count;
 
-    lock_take(&streams->lock); /* who has it sees no stream that is closed */
+    lock_take(&streams->lock); /* with the lock, no closed stream is seen */
     count = epoll_wait(streams->hang_ups, events, HANG_UPS, 0);
     for (int i = 0; i < count; i++) {
         struct stream *stream = events[i].data.ptr;
@@ -287,7 +288,7 @@ static void *streams_thread(void *arg)
 
 /* ---- streams of clients ---- */
 
-/* Of "EPOCH.NUMBER"; false: what has happened since is not known. */
+/* Read "EPOCH.NUMBER"; false: the events since then are not known. */
 static bool read_last_id(const struct streams *streams, const struct audience *audience,
                          const char *last_id, uint64_t *ret)
 {
@@ -319,7 +320,7 @@ static void begin_stream(struct streams *streams, struct stream *stream, const c
     }
 }
 
-/* With the lock held; in any case `stream` is the caller's. */
+/* Called with the lock held; `stream` belongs to the caller in any case. */
 static int enlist(struct streams *streams, struct stream *stream, struct err *err)
 {
     struct audience *audience = audience_find(streams, stream->spec.user_id);
@@ -335,7 +336,7 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
         return err_set(err, -E_STREAMS,
                        "You have %d event streams open on this server. Close one and try again.",
                        STREAMS_OF_USER);
-    lookups_post(streams); /* or nobody would remove it */
+    lookups_post(streams); /* otherwise nobody would remove it */
     if (epoll_ctl(streams->hang_ups, EPOLL_CTL_ADD, stream->spec.fd, &hang_up) < 0)
         return err_errno(err, -E_INTERNAL, "cannot watch a client");
     stream->audience = audience;
@@ -410,7 +411,7 @@ void stream_close(struct stream *stream)
         free(stream);
 }
 
-/* What there is apart from events. */
+/* Data other than events. */
 static size_t take_comment(struct stream *stream, char *out, size_t max)
 {
     int n = 0;

@@ -10,11 +10,11 @@
 #include "base/thread.h"
 #include "proc/supervisor_impl.h"
 
-/* --- who gets the next report: one question to the store per idle worker ---------------------- */
+/* --- claiming the next report: one request to the store per idle worker ----------------------- */
 
 enum {
     CLAIM_RETRY_MS = 500, /* between tries while the store is unavailable */
-    HELD_BACK_MS = 1000,  /* … while limits or pauses hold back all that is queued */
+    HELD_BACK_MS = 1000,  /* … while limits or pauses hold back everything that is queued */
 };
 
 static struct log_trouble claim_trouble = LOG_TROUBLE("store.claim");
@@ -60,7 +60,7 @@ static void on_claimed(struct loop_call *call)
         atomic_store(&supervisor->held_back, true);
         loop_timer_set(supervisor->loop, &supervisor->look, clock_mono_ms() + HELD_BACK_MS);
     } else if (claim->wakes == atomic_load(&supervisor->wakes)) {
-        supervisor->work = false; /* nothing was submitted since this claim was asked for */
+        supervisor->work = false; /* nothing was submitted since this claim was posted */
     }
     store_op_done(&call->op);
 }
@@ -94,7 +94,7 @@ static void ask_claim(struct claim *claim)
     claim->sources = NULL;
     claim->offer = catalog_offer_sources(supervisor->spec.catalog, &claim->sources);
     if (claim->job == NULL || claim->offer == NULL || !read_source_limits(claim))
-        return; /* no memory: the next wake tries again */
+        return; /* out of memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->news = supervisor->lease.news;
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
@@ -120,7 +120,7 @@ static void drain_wakeups(struct supervisor *supervisor)
     }
 }
 
-/* Idle workers that no claim is under way for. */
+/* The number of idle workers without a claim in progress. */
 static size_t count_idle(const struct supervisor *supervisor)
 {
     size_t idle = (size_t)atomic_load(&supervisor->in_state[WORKER_IDLE]);
@@ -130,7 +130,7 @@ static size_t count_idle(const struct supervisor *supervisor)
     return idle;
 }
 
-/* Ask with the claims that `doubt` fits, as long as there are idle workers; returns those left. */
+/* Post the claims whose `doubt` matches while there are idle workers; returns how many are left. */
 static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
 {
     for (size_t i = 0; i < supervisor->worker_count && idle > 0; i++) {
@@ -144,7 +144,7 @@ static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
     return idle;
 }
 
-/* What may have been claimed already comes first, or it would wait for as many idle workers. */
+/* Claims in doubt come first: they would otherwise wait until that many workers are idle. */
 static void claim_for_idle(struct supervisor *supervisor)
 {
     drain_wakeups(supervisor);
@@ -153,8 +153,8 @@ static void claim_for_idle(struct supervisor *supervisor)
         ask_some(supervisor, false, ask_some(supervisor, true, count_idle(supervisor)));
 }
 
-/* For every idle worker, if there may be work; and have the next wake end the loop's wait if a
- * worker stays idle. */
+/* Claim for every idle worker, if there may be work. If a worker stays idle, the next wake has to
+ * end the loop's wait. */
 static void claim_all(struct supervisor *supervisor)
 {
     loop_check(supervisor->loop);
@@ -165,8 +165,8 @@ static void claim_all(struct supervisor *supervisor)
     claim_for_idle(supervisor); /* a wake may have come before `idle` was set */
 }
 
-/* While all workers are busy it takes no switch of threads for each report that is submitted: the
- * wakes are seen when a worker becomes idle. */
+/* While all workers are busy, a submit does not wake the thread: it notices the wakes when a worker
+ * becomes idle. */
 void supervisor_wake(struct supervisor *supervisor)
 {
     atomic_fetch_add(&supervisor->wakes, 1);
@@ -210,7 +210,7 @@ void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-/* Draining is over when no report runs, and the store and the spool have answered. */
+/* Draining is over when no report is running, and the store and the spool have answered. */
 static bool is_finished(const struct supervisor *supervisor)
 {
     return supervisor->phase != SUPERVISOR_OPEN && supervisor->jobs == NULL &&
@@ -234,10 +234,10 @@ static void *supervisor_thread(void *arg)
 
 static void on_claims_again(struct loop_timer *timer)
 {
-    (void)timer; /* that it is not set any more is what counts: the next round claims */
+    (void)timer; /* only that it is no longer set matters: the next round claims */
 }
 
-/* What runs goes back into the queue; at once, if somebody is in a hurry. */
+/* Running reports are requeued; without delay, if the stop is urgent. */
 static void end_drain(struct supervisor *supervisor)
 {
     struct job *next;

@@ -1,10 +1,10 @@
-/* src/proc/transfers.c -- transfers in a hash table by report; the connections of those that a
- * deletion ends are reset. */
+/* src/proc/transfers.c -- transfers, in a hash table by report; a deletion resets the connections
+ * of the transfers that it ends. */
 #include "proc/transfers.h"
 
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h> /* the one of netinet/ is short of tcpi_bytes_acked … */
+#include <linux/tcp.h> /* that of netinet/ lacks tcpi_bytes_acked … */
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,12 +22,12 @@
 
 enum {
     BUCKETS = 1024,     /* a power of two */
-    STALLED_MS = 60000, /* a closed connection whose client takes nothing for so long is reset */
+    STALLED_MS = 60000, /* a closed connection is reset if its client takes nothing for this long */
     SOON_MS = 20,       /* clients that read receive the rest within a few round trips */
-    LATER_MS = 250,     /* the others are looked at less often … */
+    LATER_MS = 250,     /* the others are checked less often … */
     YOUNG_MS = 1000,    /* … from this age on */
     STOP_MS = 2000,     /* at the end of the server */
-    TCP_CLOSE = 7,      /* … this one of the state */
+    TCP_CLOSE = 7,      /* … and this state */
 };
 
 struct transfer {
@@ -35,37 +35,37 @@ struct transfer {
     struct peer *peer;
     bool sending, ended;
     bool done;                     /* by the server; the kernel may still have bytes, … */
-    uint64_t end;                  /* … until the client's has acknowledged so many in all */
-    struct transfer *next, **link; /* of its bucket */
-    struct transfer *sibling;      /* of its connection, once it is done */
+    uint64_t end;                  /* … until the client has acknowledged this many in all */
+    struct transfer *next, **link; /* in its bucket */
+    struct transfer *sibling;      /* of the same connection, once it is done */
     struct transfers *transfers;
     /* In a shared store. */
     bool entered;
     struct guid row;
     char node[GUID_TEXT];
-    struct store_op op[]; /* 1: SENT; otherwise 0 */
+    struct store_op op[]; /* 1, for SENT; otherwise 0 */
 };
 
 struct peer {
     struct transfers *transfers;
     int fd;
-    bool local; /* a Unix socket, whose bytes are the client's as soon as it reads them */
+    bool local; /* a Unix socket, whose bytes belong to the client as soon as it reads them */
     _Atomic(struct transfer *) done; /* in the order in which they end, … */
-    struct transfer *last;           /* … to this one, if there is any */
-    /* Once it is closed and lingers, `fd` is its own. */
+    struct transfer *last;           /* … up to this one, if there are any */
+    /* Once the connection is closed and lingers, `fd` belongs to this struct. */
     struct peer *next;
-    int left;                    /* bytes that were not acknowledged when … */
-    int64_t moved_ms, closed_ms; /* … they last became fewer; both monotonic */
+    int left;                    /* number of unacknowledged bytes when … */
+    int64_t moved_ms, closed_ms; /* … it last decreased; both monotonic */
 };
 
 struct transfers {
-    struct store *store; /* NULL: it is not shared */
+    struct store *store; /* NULL: not shared */
     struct lock lock;    /* while it is held, no socket is closed */
     pthread_cond_t named;
     char node[GUID_TEXT];    /* "": the node has no name */
-    struct transfer *untold; /* that the store did not take SENT of, by `next` */
+    struct transfer *untold; /* transfers for which the store has not taken SENT, by `next` */
     struct peer *lingering;
-    int64_t due_ms; /* when they are to be looked at */
+    int64_t due_ms; /* when they have to be checked */
     struct transfer *buckets[BUCKETS];
 };
 
@@ -117,7 +117,7 @@ static void on_sent(struct store_op *op)
     lock_release(&transfers->lock);
 }
 
-/* Whoever deletes the report on another node may be waiting for this. */
+/* A deletion of the report on another node may be waiting for this. */
 static void tell_sent(struct transfer *transfer)
 {
     struct store_op *op = transfer->op;
@@ -139,7 +139,7 @@ static void forget(struct transfer *transfer)
         free(transfer);
 }
 
-/* Bytes that the client's machine has not acknowledged; -1: unknown. */
+/* The number of bytes that the client's machine has not acknowledged; -1: unknown. */
 static int unacknowledged(const struct peer *peer)
 {
     int left;
@@ -155,8 +155,8 @@ static bool read_info(const struct peer *peer, struct tcp_info *info)
            len > offsetof(struct tcp_info, tcpi_bytes_acked);
 }
 
-/* Of the bytes that were ever sent on the connection. A Unix socket does not count them, but knows
- * when it has none. */
+/* Of all bytes sent on the connection. A Unix socket does not count them, but knows when none are
+ * left. */
 static uint64_t acknowledged(const struct peer *peer)
 {
     struct tcp_info info;
@@ -166,7 +166,7 @@ static uint64_t acknowledged(const struct peer *peer)
     return read_info(peer, &info) ? info.tcpi_bytes_acked : 0;
 }
 
-/* Where, counted so, what the kernel has been given by now ends. */
+/* The same count at the end of what the kernel has been given so far. */
 static uint64_t end_of_bytes(const struct peer *peer)
 {
     uint64_t before, after = acknowledged(peer);
@@ -174,7 +174,7 @@ static uint64_t end_of_bytes(const struct peer *peer)
 
     if (peer->local)
         return after == 0 ? 1 : 0;
-    do { /* until both are of the same moment */
+    do { /* until both are from the same moment */
         before = after;
         left = unacknowledged(peer);
         after = acknowledged(peer);
@@ -182,7 +182,7 @@ static uint64_t end_of_bytes(const struct peer *peer)
     return left >= 0 ? after + (uint64_t)left : UINT64_MAX;
 }
 
-/* Such as by a reset: then the kernel has dropped what it had. */
+/* For example by a reset: then the kernel has dropped its bytes. */
 static bool is_broken(const struct peer *peer)
 {
     struct pollfd polled = {.fd = peer->fd};
@@ -193,7 +193,7 @@ static bool is_broken(const struct peer *peer)
     return read_info(peer, &info) && info.tcpi_state == TCP_CLOSE;
 }
 
-/* Those that end at so many bytes, or before. */
+/* Remove the transfers that end at this count, or before it. */
 static void forget_until(struct peer *peer, uint64_t end)
 {
     struct transfer *transfer;
@@ -211,7 +211,7 @@ static void forget_done(struct peer *peer)
     forget_until(peer, UINT64_MAX);
 }
 
-/* Those of which the client's machine has all. */
+/* Remove the transfers that the client's machine has received completely. */
 static void forget_received(struct peer *peer)
 {
     lock_check_held(&peer->transfers->lock);
@@ -219,9 +219,9 @@ static void forget_received(struct peer *peer)
         forget_until(peer, acknowledged(peer));
 }
 
-/* To AF_UNSPEC a TCP socket disconnects at once: the client gets a reset, and what was not sent is
- * dropped (connect(2)); shutdown() would have it sent first. The library sees a broken connection,
- * and closes it. Sockets of another kind have nothing that waits for the network. */
+/* Connecting a TCP socket to AF_UNSPEC disconnects it at once: the client gets a reset, and unsent
+ * bytes are dropped (connect(2)); shutdown() would send them first. The library sees a broken
+ * connection and closes it. Sockets of other kinds have nothing that waits for the network. */
 static void reset_peer(const struct peer *peer)
 {
     const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
@@ -243,9 +243,9 @@ struct peer *peer_new(struct transfers *transfers, int fd)
     return peer;
 }
 
-/* A closed connection whose client may still receive some of a result lingers: its socket is kept
- * so that a deletion can reset it. After close() nobody could, and the kernel would go on sending.
- * False: there is no descriptor for that, and it is reset. */
+/* A closed connection whose client may still be receiving a result lingers: its socket is kept, so
+ * that a deletion can reset it. After close() this would be impossible, and the kernel would go on
+ * sending. False: there is no descriptor left, and the connection is reset. */
 static bool linger(struct peer *peer)
 {
     struct transfers *transfers = peer->transfers;
@@ -256,7 +256,7 @@ static bool linger(struct peer *peer)
         reset_peer(peer);
         return false;
     }
-    shutdown(fd, SHUT_WR); /* the end comes after what is left, as with close() */
+    shutdown(fd, SHUT_WR); /* the end follows the remaining bytes, as with close() */
     peer->fd = fd;
     peer->left = INT32_MAX;
     peer->closed_ms = peer->moved_ms = clock_mono_ms();
@@ -295,7 +295,7 @@ bool peer_close(struct peer *peer)
     return !lingers;
 }
 
-/* Has the client received the results, or is the connection broken, perhaps by a stall? */
+/* Has the client received the results, or is the connection broken, possibly after a stall? */
 static bool is_over(struct peer *peer, int64_t now_ms)
 {
     int left = unacknowledged(peer);
@@ -311,7 +311,7 @@ static bool is_over(struct peer *peer, int64_t now_ms)
     return peer->done == NULL || is_broken(peer);
 }
 
-/* Close those that are over, and return how many. */
+/* Close the connections that are over; returns how many. */
 static int check_lingering(struct transfers *transfers, int64_t now_ms)
 {
     struct peer **link = &transfers->lingering, *peer;
@@ -485,8 +485,9 @@ void transfer_done(struct transfer *transfer)
     lock_release(&peer->transfers->lock);
 }
 
-/* One that is done is over when the connection is reset: the kernel has dropped the rest. Nobody
- * else would say so while a later request on the connection waits, maybe for this deletion. */
+/* A transfer that is done is over once the connection is reset, since the kernel has dropped the
+ * rest. Nothing else would report this while a later request on the connection waits, possibly for
+ * this very deletion. */
 static void end_done(const struct transfer *transfer)
 {
     struct peer *peer = transfer->peer;
@@ -501,7 +502,7 @@ static void end_done(const struct transfer *transfer)
     }
 }
 
-/* False: it is gone, maybe with others of its connection. */
+/* False: it is gone, possibly with others of its connection. */
 static bool end_transfer(struct transfer *transfer)
 {
     lock_check_held(&transfer->transfers->lock);
@@ -515,7 +516,7 @@ static bool end_transfer(struct transfer *transfer)
     return true;
 }
 
-/* Those of one report, or, if `id` is NULL, all. */
+/* End the transfers of one report, or, if `id` is NULL, all. */
 static void end_bucket(struct transfer **bucket, const struct guid *id)
 {
     struct transfer *transfer = *bucket;
@@ -534,9 +535,9 @@ void transfers_end(struct transfers *transfers, const struct guid *id)
     lock_release(&transfers->lock);
 }
 
-/* ---- what the store knows of them ---- */
+/* ---- what the store knows about them ---- */
 
-/* A question to it about one transfer, which may be over by the time of the answer. */
+/* A request to the store about one transfer, which may be over when the answer arrives. */
 struct inquiry {
     struct store_op op;
     struct transfers *transfers;
@@ -570,10 +571,10 @@ static bool transfer_is_known(struct transfers *transfers, const struct guid *id
 
 static void on_settled(struct store_op *op)
 {
-    free(op->owner); /* if it failed, the next heartbeat says so again */
+    free(op->owner); /* if it failed, the next heartbeat repeats it */
 }
 
-/* Whether the store has just been told that it is over makes no difference. */
+/* It does not matter whether the store was told just now that the transfer is over. */
 static void settle_inquiry(struct inquiry *inquiry)
 {
     if (transfer_is_known(inquiry->transfers, &inquiry->id, &inquiry->row)) {
@@ -604,7 +605,7 @@ static void on_inquiry_answer(struct store_op *op)
     settle_inquiry(inquiry);
 }
 
-/* All that the store was told of, by `next`. */
+/* Inquire about all transfers that the store knows of; linked by `next`. */
 static struct inquiry *inquire_of_all(struct transfers *transfers)
 {
     struct inquiry *first = NULL;

@@ -1,5 +1,6 @@
-/* src/proc/waiters.c -- waiters in a hash table by report, and one thread for the deadlines and for
- * clients that hang up, which the HTTP library does not notice while their connection sleeps. */
+/* src/proc/waiters.c -- waiters, in a hash table by report, and one thread for deadlines and for
+ * clients that hang up, which the HTTP library does not notice while their connection is
+ * suspended. */
 #include "proc/waiters.h"
 
 #include <poll.h>
@@ -16,18 +17,18 @@
 #include "proc/hang_up.h"
 
 enum {
-    WAITERS_BUCKETS = 1024, /* a power of two; about one for every five connections */
-    WAITERS_TICK_MS = 5,    /* deadlines this near to each other share one look at the table */
-    HANG_UPS = 64,          /* seen at a time */
+    WAITERS_BUCKETS = 1024, /* a power of two; about one per five connections */
+    WAITERS_TICK_MS = 5,    /* deadlines this close to each other share one pass over the table */
+    HANG_UPS = 64,          /* handled at a time */
 };
 
 struct waiters {
     struct lock lock;
     int events; /* epoll: of clients, and of … */
-    int sooner; /* … an eventfd: next_ms became less, or stopping */
+    int sooner; /* … an eventfd: next_ms has decreased, or `stopping` */
     pthread_t thread;
     bool stopping;
-    int64_t next_ms; /* when the thread looks again; INT64_MAX: nobody waits */
+    int64_t next_ms; /* when the thread checks again; INT64_MAX: there are no waiters */
     struct waiter *buckets[WAITERS_BUCKETS];
 };
 
@@ -41,7 +42,7 @@ static void watch_hang_up(struct waiters *waiters, struct waiter *waiter)
     struct epoll_event hang_up = {.events = hang_up_events(waiter->tls), .data.ptr = waiter};
 
     lock_check_held(&waiters->lock);
-    /* One that cannot be watched waits for its time. */
+    /* A waiter whose client cannot be watched waits until its deadline. */
     waiter->watched =
         waiter->fd >= 0 && epoll_ctl(waiters->events, EPOLL_CTL_ADD, waiter->fd, &hang_up) == 0;
 }
@@ -58,7 +59,7 @@ static struct waiter *take_waiter_out(struct waiters *waiters, struct waiter **l
     return waiter;
 }
 
-/* Take the waiter at *link out and put it in front of `taken`. */
+/* Remove the waiter at *link and add it at the front of `taken`. */
 static void take_waiter(struct waiters *waiters, struct waiter **link, struct waiter **taken)
 {
     struct waiter *waiter = take_waiter_out(waiters, link);
@@ -67,7 +68,7 @@ static void take_waiter(struct waiters *waiters, struct waiter **link, struct wa
     *taken = waiter;
 }
 
-/* Outside the lock: `wake` may free its waiter, or add it again. */
+/* Without the lock: `wake` may free its waiter, or add it again. */
 static void wake_all(struct waiter *taken)
 {
     while (taken != NULL) {
@@ -78,7 +79,7 @@ static void wake_all(struct waiter *taken)
     }
 }
 
-/* Take out those that are due at `now_ms`, and find when the next one is. */
+/* Remove the waiters that are due at `now_ms`, and find when the next one is due. */
 static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
 {
     struct waiter *due = NULL;
@@ -102,7 +103,7 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
     return due;
 }
 
-/* Where the waiter is in the table, or where its bucket ends. */
+/* Where the waiter is in the table, or the end of its bucket. */
 static struct waiter **find_waiter(struct waiters *waiters, const struct waiter *waiter)
 {
     struct waiter **link = waiter_bucket(waiters, &waiter->id);
@@ -112,7 +113,7 @@ static struct waiter **find_waiter(struct waiters *waiters, const struct waiter 
     return link;
 }
 
-/* With the lock held nobody is taken out meanwhile, so whom epoll names is there. */
+/* While the lock is held, no waiter is removed, so those that epoll names exist. */
 static struct waiter *take_hung_up(struct waiters *waiters)
 {
     struct epoll_event events[HANG_UPS];
@@ -135,7 +136,7 @@ static struct waiter *take_hung_up(struct waiters *waiters)
     return gone;
 }
 
-/* Until next_ms, or until something comes. */
+/* Sleep until next_ms, or until an event arrives. */
 static void sleep_until_due(struct waiters *waiters)
 {
     struct pollfd events = {.fd = waiters->events, .events = POLLIN};

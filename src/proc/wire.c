@@ -1,4 +1,5 @@
-/* src/proc/wire.c -- frames over a socketpair: fixed structs, two descriptors, texts in a memfd. */
+/* src/proc/wire.c -- packets over a socketpair: fixed structs, two descriptors, texts in a
+ * memfd. */
 #include "proc/wire.h"
 
 #include <errno.h>
@@ -17,11 +18,11 @@
 #include "base/str.h"
 
 enum {
-    DESCRIPTORS = 2, /* of a RUN */
+    DESCRIPTORS = 2, /* sent with a RUN */
     SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
 };
 
-/* No padding: no byte of a stack or a heap goes along. */
+/* No padding, so that no bytes of a stack or heap are sent along. */
 _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
                                               sizeof(uint64_t[2]) + REPORT_KEY_BYTES +
                                               sizeof(uint32_t) * WIRE_TEXT_COUNT,
@@ -36,8 +37,8 @@ static int malformed(struct err *err, const char *what)
     return err_set(err, -E_IO, "malformed frame: %s", what);
 }
 
-/* Room for the descriptors of a frame, and no more: the kernel closes what does not fit, and says
- * so (MSG_CTRUNC). */
+/* Room for exactly the descriptors of a packet: the kernel closes any that do not fit, and reports
+ * it (MSG_CTRUNC). */
 union control {
     struct cmsghdr header;
     char room[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
@@ -58,7 +59,7 @@ static const char **text_at(struct wire_texts *texts, size_t i)
     return (const char **)texts + i;
 }
 
-/* Bytes of all of them, with their NULs. */
+/* Bytes of all texts, with their NULs. */
 static size_t texts_size(const struct wire_run *run)
 {
     size_t size = 0;
@@ -99,7 +100,7 @@ int wire_order_write_texts(struct wire_order *order, struct err *err)
     return 0;
 }
 
-/* Map what the other side cannot change any more. */
+/* Map a file that the other side can no longer change. */
 static int map_texts(struct wire_order *order, int fd, struct err *err)
 {
     size_t size = texts_size(&order->run), at = 0;
@@ -140,7 +141,7 @@ void wire_order_done(struct wire_order *order)
 
 /* ---- packets ---- */
 
-/* 1: it is sent; 0: the socket is full; -E_IO. `fds`: NULL, or DESCRIPTORS. */
+/* 1: sent; 0: the socket is full; -E_IO. `fds`: NULL, or DESCRIPTORS. */
 static int send_packet(int socket, struct iovec frame, const int *fds, int flags, struct err *err)
 {
     union control control = {0};
@@ -171,8 +172,8 @@ static void take_descriptors(struct msghdr *message, int fds[DESCRIPTORS])
         memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 }
 
-/* 1: a packet of *ret_len bytes is in `frame`; 0: the end; WIRE_NOTHING; -E_IO. On 1 the
- * descriptors in `fds` (NULL: none may come) are the caller's. */
+/* 1: a packet of *ret_len bytes is in `frame`; 0: the end; WIRE_NOTHING; -E_IO. With 1, the
+ * descriptors in `fds` (NULL: none may come) belong to the caller. */
 static int receive_packet(int socket, struct iovec frame, int *fds, int flags, size_t *ret_len,
                           struct err *err)
 {
@@ -186,8 +187,8 @@ static int receive_packet(int socket, struct iovec frame, int *fds, int flags, s
                                   .msg_control = fds != NULL ? &control : NULL,
                                   .msg_controllen = fds != NULL ? sizeof(control.room) : 0};
         n = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-        /* ECONNRESET, once: the other side died before it had read everything. What it has sent is
-         * still to come. */
+        /* ECONNRESET, once: the other side died before it had read everything. What it sent can
+         * still be received. */
     } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return WIRE_NOTHING;

@@ -26,40 +26,40 @@
 #include "proc/wire.h"
 
 enum {
-    PROGRESS_EVERY_MS = 250,  /* at most */
-    PROGRESS_LEAST_MS = 1000, /* also when nothing changed, as a sign of life */
-    CPU_THREADS = 2, /* one runs the query, one hashes and writes: each may be busy all the time */
+    PROGRESS_EVERY_MS = 250,  /* at most this often */
+    PROGRESS_LEAST_MS = 1000, /* also if nothing has changed, as a sign of life */
+    CPU_THREADS = 2, /* one runs the query, one hashes and writes: both may be busy all the time */
     CPU_SLACK_MS = 2000,
 };
 
 enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
 
-/* The listener (the main thread) owns the socket and everything not marked. A runner is a thread
- * with one connection, which ends when a report fails. From the first report on all threads may
- * touch the files of its database only (a runner of SQLite, once it is open), as they were then:
- * what needs another database or another connection, for which another file may have one of their
- * names by now, needs another process. */
+/* The listener (the main thread) owns the socket and every member that is not marked otherwise. A
+ * runner is a thread with one connection; it ends when a report fails. From the first report on,
+ * all threads may use only the files of its database (a runner of SQLite, once it is open), as they
+ * were then. A job for another database, or one that needs another connection, for which another
+ * file may meanwhile have one of their names, needs another process. */
 struct worker {
     struct thread_owner listener;
     int done_fd; /* eventfd: the runner has finished the job */
     bool has_runner;
     pthread_t runner;
-    char *source_url, *temp_folder; /* what the runner was started for */
-    struct sandbox_files files;     /* that it was then bound to */
-    bool spent;                     /* it can run nothing more */
-    struct wire_order job;          /* while `busy` the runner reads it */
+    char *source_url, *temp_folder; /* for which the runner was started */
+    struct sandbox_files files;     /* that it was bound to then */
+    bool spent;                     /* it cannot run anything more */
+    struct wire_order job;          /* read by the runner while `busy` */
     bool busy;
-    int64_t runs;        /* of this job so far */
+    int64_t runs;        /* number of runs of this job so far */
     int64_t deadline_ms; /* monotonic; 0: none, or it has passed */
-    int64_t progress_ms; /* when the last one was sent */
+    int64_t progress_ms; /* when the last progress was sent */
     int64_t progress_rows, progress_bytes;
     struct run_progress progress; /* written by the runner */
-    struct wire_answer result;    /* written by the runner before it says done */
+    struct wire_answer result;    /* written by the runner before it reports the end */
     struct err result_err;
     int result_rc;
     enum stop stop;               /* of this job */
     struct connection connection; /* of the runner */
-    struct lock lock;             /* guards what follows */
+    struct lock lock;             /* guards the members below */
     pthread_cond_t wake;
     bool start, quit; /* for the runner */
 };
@@ -95,7 +95,7 @@ static bool is_suspect(int rc)
     return rc < 0 && rc != -E_CANCELLED && rc != -E_SPOOL;
 }
 
-/* May the next report use it? */
+/* Can the next report use it? */
 static bool is_connected(const struct connection *connection)
 {
     return connection->source != NULL && source_is_current(connection->source);
@@ -140,7 +140,7 @@ static void end_runner(struct worker *worker)
     worker->quit = worker->has_runner = false;
 }
 
-/* For a database, from now on. */
+/* Bind the process to a database, from now on. */
 static int bind_process(struct worker *worker, struct err *err)
 {
     worker->source_url = strdup(worker->job.texts.source_url);
@@ -159,8 +159,8 @@ static int start_runner(struct worker *worker, struct err *err)
                : err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
 }
 
-/* The listener gives up what a runner gives up that has opened its files; where it may open them at
- * any time, before there is one. */
+/* The listener drops the rights that a runner drops after opening its files; if a runner may open
+ * files at any time, before there is a runner. */
 static int start_first_runner(struct worker *worker, struct err *err)
 {
     bool early = source_reopens(worker->source_url);
@@ -180,8 +180,8 @@ static bool is_bound_to_job(const struct worker *worker)
            str_eq(worker->temp_folder, worker->job.texts.temp_folder);
 }
 
-/* A runner for the job's database: the present one, if its connection fits and is usable. 1: there
- * can be none in this process. */
+/* Get a runner for the job's database: the present one, if its connection fits and is usable. 1:
+ * impossible in this process. */
 static int ensure_runner(struct worker *worker, struct err *err)
 {
     bool fresh = worker->source_url == NULL;
@@ -217,7 +217,7 @@ static int64_t memory_limit(void)
     return text != NULL && str_to_int64(text, &bytes) ? bytes : 0;
 }
 
-/* Turn what the runner left into an outcome and words. */
+/* Turn what the runner has left into an outcome and a message. */
 static void classify_result(struct worker *worker, struct wire_answer *done)
 {
     struct err *err = &worker->result_err;
@@ -234,7 +234,7 @@ static void classify_result(struct worker *worker, struct wire_answer *done)
         run_took_too_long(worker->job.run.timeout_ms, err);
     else if (worker->result_rc == -E_NOMEM)
         run_needs_memory(memory_limit(), err);
-    /* Details quote no values; a message without a detail has none either. */
+    /* Details quote no values, and neither does a message without a detail. */
     wire_answer_set_message(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
 }
 
@@ -250,7 +250,7 @@ static struct wire_answer make_answer(const struct worker *worker, enum wire_typ
 
 static int launch(struct worker *worker, struct err *err);
 
-/* Does the report have to be run again, and is it fit for that? */
+/* Does the report have to be run again, and can it be? */
 static bool is_to_run_again(const struct worker *worker)
 {
     return worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE &&
@@ -258,7 +258,7 @@ static bool is_to_run_again(const struct worker *worker)
            lseek(worker->job.fd, 0, SEEK_SET) == 0;
 }
 
-/* The job is over here: say so, once. */
+/* The job is over here: answer once. */
 static int answer_job(struct worker *worker, struct wire_answer *done, struct err *err)
 {
     int rc;
@@ -283,7 +283,7 @@ static int ask_for_another_process(struct worker *worker, struct err *err)
     return answer_job(worker, &again, err);
 }
 
-/* A runner that failed has nothing to keep; nor has a process whose connection has gone. */
+/* A runner that failed has nothing to keep; nor has a process whose connection is gone. */
 static int finish_job(struct worker *worker, struct err *err)
 {
     struct wire_answer done = make_answer(worker, WIRE_DONE);
@@ -320,7 +320,7 @@ static int launch(struct worker *worker, struct err *err)
         return finish_job(worker, err);
     worker->result_err = (struct err){0};
     worker->stop = STOP_NONE;
-    /* A CANCEL that came too late for the report before must not hit this one. */
+    /* A CANCEL that came too late for the previous report must not stop this one. */
     connection_resume(&worker->connection);
     lock_take(&worker->lock);
     worker->start = true;
@@ -337,7 +337,7 @@ static int start_job(struct worker *worker, struct wire_order *order, struct err
     CHECK(!worker->busy);
     SEAM_STEP("worker", "run", "received");
     worker->job = *order;
-    sodium_memzero(order->run.key, sizeof(order->run.key)); /* the job has it */
+    sodium_memzero(order->run.key, sizeof(order->run.key)); /* the job has its own copy */
     worker->busy = true;
     worker->runs = order->run.runs;
     worker->progress_ms = clock_mono_ms();
@@ -414,7 +414,8 @@ static int patience(const struct worker *worker)
     return left > 0 ? (int)left : 0;
 }
 
-/* Until the socket ends or the process has run its last report (0), or the socket breaks (<0). */
+/* Returns when the socket ends or the process has run its last report (0), or when the socket
+ * breaks (<0). */
 static int listen_and_run(struct worker *worker, struct err *err)
 {
     while (!worker->spent) {
@@ -440,19 +441,19 @@ static int listen_and_run(struct worker *worker, struct err *err)
 
 int worker_main(void)
 {
-    static struct worker worker; /* outlives this function: a runner may still be in it */
+    static struct worker worker; /* must outlive this function: a runner may still use it */
     struct err err = {0};
     bool seccomp;
     int rc;
 
-    /* A terminal or a service manager signals the whole group: serve decides what that means for
-     * a running report, and the end of the socket tells us. */
+    /* A terminal or a service manager signals the whole group: serve decides what that means for a
+     * running report, and the end of the socket tells us. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     /* Before the first thread: each would get an arena of 64 MiB of address space, or, near the
-     * limit, none and a new mapping for every little piece. */
+     * limit, none, and a new mapping for every small allocation. */
     mallopt(M_ARENA_MAX, 1);
     seccomp = sandbox_process(memory_limit());
     log_event(seccomp ? LOG_DEBUG : LOG_WARN, "worker.sandbox", "seccomp=%s landlock=%s",
@@ -465,6 +466,6 @@ int worker_main(void)
     rc = worker.done_fd < 0 ? err_errno(&err, -E_IO, "eventfd") : listen_and_run(&worker, &err);
     if (rc < 0)
         log_error("worker.end", "error=%s", err.text);
-    /* At once, whatever the runner is doing: nobody is there to take its result. */
+    /* At once, whatever the runner is doing: nobody is left to take its result. */
     _exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -1,5 +1,5 @@
-/* src/proc/worker_handle.c -- a place for one worker process: started, given work, cancelled,
- * killed, replaced. */
+/* src/proc/worker_handle.c -- one worker process: it is started, given work, cancelled, killed and
+ * replaced here. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +13,18 @@
 #include "proc/supervisor_impl.h"
 
 enum {
-    YOUNG_MS = 1000, /* a worker that dies sooner makes the next one wait */
+    YOUNG_MS = 1000, /* a worker that dies sooner delays the start of the next one */
     RESPAWN_FIRST_MS = 100,
     RESPAWN_DOUBLINGS = 6,
-    /* A killed process that has not ended by then waits for a disk or a file server which does not
-     * answer. It will execute nothing of its own any more, so its job need not wait for it. */
+    /* A killed process that has not ended by then waits for a disk or a file server that does not
+     * answer. It executes no more code of its own, so its job need not wait for it. */
     DEATH_PATIENCE_MS = 2000,
     LAST_PATIENCE_MS = 2000, /* at the server's end, for all of them */
 };
 
 static struct log_trouble spawn_trouble = LOG_TROUBLE("worker.spawn");
 
-/* The one place that writes worker->state. The timer belongs to the state that is left. */
+/* The only function that writes worker->state. The timer belongs to the state that is left. */
 static void worker_enter(struct worker_handle *worker, enum worker_state state)
 {
     struct supervisor *supervisor = worker->supervisor;
@@ -57,14 +57,14 @@ struct worker_handle *worker_find_idle(struct supervisor *supervisor, const char
     return best;
 }
 
-/* --- what the worker says --------------------------------------------------------------------- */
+/* --- messages from the worker ----------------------------------------------------------------- */
 
 static void on_progressed(struct loop_call *call)
 {
     store_op_done(&call->op);
 }
 
-/* Progress is news, not truth: while one is being written the next is skipped. */
+/* Progress may be lost: while one write is in progress, further ones are skipped. */
 static void take_progress(struct worker_handle *worker, const struct wire_answer *answer)
 {
     struct supervisor *supervisor = worker->supervisor;
@@ -106,7 +106,7 @@ static void take_done(struct worker_handle *worker, const struct wire_answer *an
     job_answered(job, answer);
 }
 
-/* Also of a worker that is dying: it may have finished a report just before. */
+/* Also from a dying worker: it may have finished a report just before. */
 static void on_worker_answer(struct channel *channel, const struct wire_answer *answer)
 {
     struct worker_handle *worker = container_of(channel, struct worker_handle, channel);
@@ -134,9 +134,9 @@ static void on_channel_end(struct channel *channel, const struct err *why)
     }
 }
 
-/* --- its life --------------------------------------------------------------------------------- */
+/* --- start and end of the process ------------------------------------------------------------- */
 
-/* Start it again, at once or, if it dies again and again, after a while. */
+/* Start it again, at once or, if it keeps dying, after a pause. */
 static void start_again(struct worker_handle *worker)
 {
     int64_t now_ms = clock_mono_ms();
@@ -154,7 +154,7 @@ static void start_again(struct worker_handle *worker)
                    now_ms + (RESPAWN_FIRST_MS << (worker->young_deaths - 1)));
 }
 
-/* The process is another one from now on, also for the job that the one before had to leave. */
+/* From now on there is another process, also for the job that the previous one could not run. */
 static void replace_spent(struct worker_handle *worker, struct job *job)
 {
     worker->spent = false;
@@ -193,7 +193,7 @@ static void on_exit_event(struct loop_watch *watch)
     start_again(worker);
 }
 
-/* It was killed, or has said that it ends, and does not. */
+/* It was killed, or has announced its end, but does not end. */
 static void on_immortal(struct worker_handle *worker)
 {
     const struct child_end end = {.message = "a process that cannot be killed"};
@@ -257,12 +257,12 @@ void worker_run(struct worker_handle *worker, struct job *job, const struct wire
     loop_check(worker->supervisor->loop);
     CHECK(worker->state == WORKER_IDLE && worker->job == NULL && job->worker == NULL);
     if (worker->source_url == NULL)
-        worker->source_url = strdup(order->texts.source_url); /* NULL: any will do */
+        worker->source_url = strdup(order->texts.source_url); /* NULL: any source will do */
     worker->job = job;
     job->worker = worker;
     worker_enter(worker, WORKER_BUSY);
     if (channel_send(&worker->channel, order, &err) < 0)
-        worker_kill(worker, err.text); /* its exit hands the report back */
+        worker_kill(worker, err.text); /* the report is requeued when it has exited */
 }
 
 void worker_cancel(struct worker_handle *worker)
@@ -294,7 +294,7 @@ void worker_kill(struct worker_handle *worker, const char *reason)
 void worker_dismiss(struct worker_handle *worker)
 {
     channel_close(&worker->channel);
-    /* Idle workers hold nothing worth a polite end. */
+    /* An idle worker holds nothing that needs an orderly end. */
     child_kill(&worker->child);
 }
 
