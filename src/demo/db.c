@@ -25,7 +25,7 @@ static const struct {
 #undef X
 };
 
-/* The line of the schema from which on its statements wait for the rows. */
+/* The line of the schema after which statements wait until the rows are loaded. */
 static const char indexes_mark[] = "\n-- indexes\n";
 
 static void keep_failure(struct demo_db *db, const char *what)
@@ -85,7 +85,7 @@ int demo_db_create(const char *path, struct demo_db **ret, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     if (sqlite3_open(path, &db->handle) != SQLITE_OK)
         keep_failure(db, path);
-    /* A load that breaks off leaves a file that is thrown away, so nothing has to be journaled. */
+    /* An interrupted load leaves a file that is deleted, so nothing has to be journaled. */
     run_sql(db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
                 "PRAGMA cache_size = -65536; BEGIN");
     create_tables(db);

@@ -1,11 +1,11 @@
-/* src/demo/distributions.c -- quarterly distributions: declared, reconciled or not, paid. */
+/* src/demo/distributions.c -- quarterly distributions: declared, reconciled or not, and paid. */
 #include <stdio.h>
 
 #include "demo/world.h"
 
 enum { COMPONENTS_MAX = 6, FIRST_ACTION_ID = 7000 };
 
-/* A distribution while it is declared. */
+/* A distribution that is being declared. */
 struct action {
     int64_t id, rate, calculated;
     int investment, payment_day; /* payment_day DEMO_NEVER: after the demo's last day */
@@ -30,7 +30,7 @@ static int64_t owed(const struct demo_account *account, int64_t rate)
     return (account->units * rate + 500000) / 1000000;
 }
 
-/* Book what one account gets, in cash or, on the payment date, in units. */
+/* Book what one account gets: cash, or units on the payment date. */
 static void book_account(struct demo_world *world, const struct action *action,
                          struct demo_account *account)
 {
@@ -58,7 +58,7 @@ static void insert_components(struct demo_world *world, const struct action *act
     int64_t count = demo_random_in(&world->random, 3, COMPONENTS_MAX), rest = 10000;
 
     for (int64_t i = 0; i < count; i++) {
-        int64_t later = count - 1 - i; /* components still to come, each with a share */
+        int64_t later = count - 1 - i; /* components that follow, each with a share */
         int64_t percent =
             later == 0 ? rest : demo_random_in(&world->random, 1, (rest - later) * 2 / (later + 2));
 
@@ -74,12 +74,12 @@ static void insert_action(struct demo_world *world, const struct action *action)
     char name[64], payment[CLOCK_DATE_TEXT];
     int64_t declared = action->calculated;
 
-    /* One in seven was declared on a wrong count of units. */
+    /* One in seven was declared with a wrong number of units. */
     if (action->id % 7 == 3)
         declared += declared / 4000 * demo_random_in(&world->random, -9, 9) +
                     demo_random_in(&world->random, 1, 99);
     snprintf(name, sizeof(name), "Distribution for the quarter to %s", today);
-    /* Ten days of business are fourteen of the calendar. */
+    /* Ten business days are fourteen calendar days. */
     clock_format_date(
         (DEMO_FIRST_DAY + world->day / 5 * 7 + world->day % 5 + 14) * INT64_C(86400000), payment);
     DEMO_INSERT(world, distribution, DEMO_INT(action->id),

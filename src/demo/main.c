@@ -1,5 +1,5 @@
-/* src/demo/main.c -- reportd-demo, which `reportd demo` runs: make a folder that is ready to serve,
- * with registry, reports, configuration and user. */
+/* src/demo/main.c -- reportd-demo, which `reportd demo` runs: makes a folder that is ready to
+ * serve, with registry, reports, configuration and user. */
 #include <dirent.h>
 #include <errno.h>
 #include <sodium.h>
@@ -61,7 +61,7 @@ static const struct {
     {"reports/DistributionReconciliation.sql", demo_distribution_reconciliation_sql},
 };
 
-/* The path of a file in the folder; yours to free(), NULL: no memory or too long. */
+/* The path of a file in the folder; yours to free(). NULL: out of memory or too long. */
 static char *path_in(const char *folder, const char *name)
 {
     struct buf path;
@@ -143,7 +143,7 @@ static int write_registry(const struct options *options, struct err *err)
     return rc;
 }
 
-/* Without the letters and digits that are taken for one another: 20 of 31 make 99 bits. */
+/* Without letters and digits that are easily confused: 20 of 31 make 99 bits. */
 static bool make_password(char password[PASSWORD_LENGTH + 1])
 {
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
@@ -156,7 +156,7 @@ static bool make_password(char password[PASSWORD_LENGTH + 1])
     return true;
 }
 
-/* Add the user, or, over an earlier demo, give it the new password. */
+/* Add the user, or, in an existing demo, set the new password. */
 static int put_user(struct store *store, const char *hash, struct err *err)
 {
     struct store_op add = {

@@ -1,4 +1,4 @@
-/* src/demo/names.c -- names put together from parts: people, couples, companies, trusts. */
+/* src/demo/names.c -- names composed of parts: people, couples, companies, trusts. */
 #include <stdio.h>
 
 #include "demo/world.h"
@@ -67,7 +67,7 @@ static void trust(struct demo_random *random, char *name)
 const char *demo_name(struct demo_random *random, char name[DEMO_NAME])
 {
     static const struct {
-        int share; /* of a hundred */
+        int share; /* percent */
         const char *kind;
         void (*write)(struct demo_random *random, char *name);
     } kinds[] = {

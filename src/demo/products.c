@@ -1,4 +1,4 @@
-/* src/demo/products.c -- the products of the demo and their investments, all made up. */
+/* src/demo/products.c -- the products of the demo and their investments, all fictitious. */
 #include "demo/world.h"
 
 const struct demo_product demo_products[] = {
@@ -6,7 +6,7 @@ const struct demo_product demo_products[] = {
     {122, "Saltbush Fixed Income Fund", 13, 2, 2},
     {123, "Saltbush Diversified Growth Fund", 60, 4, 3},
     {124, "Saltbush Global Shares Fund", 15, 7, 2},
-    {125, "Saltbush Infrastructure Fund", 0, 9, 1}, /* not open yet: for reports of nothing */
+    {125, "Saltbush Infrastructure Fund", 0, 9, 1}, /* not open yet: for reports without rows */
 };
 const size_t demo_product_count = sizeof(demo_products) / sizeof(demo_products[0]);
 

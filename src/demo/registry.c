@@ -1,4 +1,4 @@
-/* src/demo/registry.c -- make the registry: products, prices, entities, accounts, then day by
+/* src/demo/registry.c -- makes the registry: products, prices, entities, accounts, then day by
  * day. */
 #include "demo/registry.h"
 
@@ -16,7 +16,7 @@ enum { FIRST_ENTITY_ID = 10001, FIRST_ACCOUNT_ID = 500001, TRANSACTIONS_EACH = 1
 
 struct progress {
     const char *phase; /* borrowed */
-    bool terminal;     /* standard error is one */
+    bool terminal;     /* standard error is a terminal */
     int shown;         /* percent, -1 before the first */
     int64_t began_ms;  /* monotonic */
 };
@@ -96,7 +96,7 @@ static void insert_products(struct demo_world *world)
     }
 }
 
-/* A random walk, kept 10000 times finer than the price so that small moves add up. */
+/* A random walk, kept with 10000 times the precision of the price, so that small moves add up. */
 static void make_prices(struct demo_world *world, int index)
 {
     const struct demo_investment *investment = &demo_investments[index];
@@ -165,8 +165,8 @@ static int draw_close_day(struct demo_world *world, int opens)
     return (int)demo_random_in(&world->random, opens + 60, DEMO_DAYS - 1);
 }
 
-/* Decide what the account at `index` holds, for whom. The first account of every entity comes in
- * order; the rest belong to anyone, mostly in a product that the entity knows. */
+/* Decide what the account at `index` holds, and for whom. The first accounts of the entities come
+ * in order; the rest belong to any entity, mostly in a product that it already has. */
 static void draw_account(struct demo_world *world, int index, int64_t entities)
 {
     struct demo_account *account = &world->accounts[index], *first = NULL;
@@ -174,7 +174,7 @@ static void draw_account(struct demo_world *world, int index, int64_t entities)
     int product = draw_product(world);
 
     if (index == 0)
-        product = 2; /* 123 has someone in it, however small the demo */
+        product = 2; /* product 123 has a holder, however small the demo */
     if (owner != index) {
         first = &world->accounts[owner];
         if (demo_random_permille(&world->random, 700))
@@ -189,7 +189,7 @@ static void draw_account(struct demo_world *world, int index, int64_t entities)
                               .open_day = open_day(index, world->account_count),
                               .withholding = demo_random_permille(&world->random, 50) ? 47 : 0,
                               .reinvests = demo_random_permille(&world->random, 350)};
-    /* The first account stays open, so that there is always one to trade in. */
+    /* The first account stays open, so that there is always an account to trade with. */
     account->close_day = index > 0 ? draw_close_day(world, account->open_day) : DEMO_NEVER;
     if (first != NULL && first->sibling == DEMO_NOBODY &&
         demo_investment_of(first)->product == product && first->investment != account->investment) {
@@ -317,7 +317,7 @@ int demo_generate(const struct demo_spec *spec, struct demo_totals *ret_totals, 
         buf_done(&part);
         return err_set(err, -E_IO, "the path is too long");
     }
-    (void)unlink(buf_str(&part)); /* what an interrupted run left */
+    (void)unlink(buf_str(&part)); /* left by an interrupted run */
     rc = make(spec, buf_str(&part), ret_totals, err);
     if (rc == 0 && rename(buf_str(&part), spec->path) != 0)
         rc = err_errno(err, -E_IO, "cannot rename %s", buf_str(&part));

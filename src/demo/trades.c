@@ -6,14 +6,14 @@
 struct posting {
     struct demo_account *account;
     const char *type, *status;
-    int64_t quantity, delta; /* stated, and its effect */
+    int64_t quantity, delta; /* as stated, and its effect */
     int64_t price, amount;   /* price 0: no money moves */
     const char *comment;     /* NULL: none */
 };
 
 static const char rolled_back[] = "RolledBack", complete[] = "Complete", updated[] = "Updated";
 
-/* Write a transaction of today; one that was rolled back leaves the holding as it was. */
+/* Write a transaction of today; one that was reversed leaves the holding unchanged. */
 static void post(struct demo_world *world, const struct posting *p)
 {
     char external[24];
@@ -46,7 +46,7 @@ static int64_t money_for(int64_t units, int64_t price)
     return (units * price + 5000) / 10000;
 }
 
-/* Units come in for `amount` of money. */
+/* Buy units for `amount` of money. */
 static void buy(struct demo_world *world, struct posting p, int64_t amount)
 {
     p.price = demo_price_today(world, p.account->investment);
@@ -55,7 +55,7 @@ static void buy(struct demo_world *world, struct posting p, int64_t amount)
     post(world, &p);
 }
 
-/* `units` go out at today's price; returns the money they came to. */
+/* Sell `units` at today's price; returns the proceeds. */
 static int64_t sell(struct demo_world *world, struct posting p, int64_t units)
 {
     p.price = demo_price_today(world, p.account->investment);
@@ -87,7 +87,7 @@ static void deposit(struct demo_world *world, struct demo_account *account)
     buy(world, p, amount);
 }
 
-/* Some of the account's units: a share between `lowest` and `highest` thousandths. */
+/* Some of the account's units: between `lowest` and `highest` thousandths of them. */
 static int64_t some_units(struct demo_world *world, const struct demo_account *account, int lowest,
                           int highest)
 {
@@ -105,7 +105,7 @@ static void redeem(struct demo_world *world, struct demo_account *account)
         sell(world, p, units);
 }
 
-/* Someone else who holds the same investment; NULL if a few tries find nobody. */
+/* Another holder of the same investment; NULL if a few tries find none. */
 static struct demo_account *find_other_holder(struct demo_world *world,
                                               const struct demo_account *account)
 {
@@ -201,7 +201,7 @@ static void set(struct demo_world *world, struct demo_account *account)
 static void trade(struct demo_world *world)
 {
     static const struct {
-        int share; /* of a thousand */
+        int share; /* per thousand */
         void (*run)(struct demo_world *world, struct demo_account *account);
     } trades[] = {
         {630, deposit}, {240, redeem}, {70, transfer}, {40, convert_units}, {14, adjust}, {6, set},

@@ -1,5 +1,5 @@
 /* src/http/admin.c -- GET /Admin/Overview: nodes, workers, queue, sources and disks; POST
- * /Admin/Queue: pausing it, and draining a node. */
+ * /Admin/Queue: pauses the queue, or drains a node. */
 #include "http/admin.h"
 
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 
 enum {
     OVERVIEW_MAX = 1 << 20,
-    TYPES_MAX = 1 << 20, /* names of the reports of a source */
+    TYPES_MAX = 1 << 20, /* bytes of the names of a source's reports */
 };
 
 #define UNKNOWN_SOURCE "There is no source '%.64s': GET /Admin/Overview lists them."
@@ -98,7 +98,7 @@ static void post_pause(struct exchange *ex, const char *source)
     exchange_post(ex, queue_changed);
 }
 
-/* The one node with this id, or of this host: its name in the store. NULL: none, or several. */
+/* The only node with this id, or on this host: its name in the store. NULL: none, or several. */
 static const char *find_node(struct exchange *ex, const char *name)
 {
     const struct store_overview *all = &ex->op.overview;
@@ -167,7 +167,7 @@ void admin_queue(struct exchange *ex)
 
 /* ---- sources ---- */
 
-/* How many reports run on the source; NULL: on any. */
+/* How many reports are running on the source; NULL: on any. */
 static int64_t running_on(const struct store_overview *all, const char *source)
 {
     int64_t running = 0;
@@ -271,7 +271,7 @@ static void add_queue(struct buf *out, const struct store_overview *all)
     buf_add_char(out, '}');
 }
 
-/* Nothing if `path` is none, as with results in rows, or does not answer. */
+/* Adds nothing if `path` is not a path, as with results in rows, or does not answer. */
 static void add_disk(struct buf *out, const char *what, const char *path)
 {
     struct statvfs disk;

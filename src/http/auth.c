@@ -1,4 +1,4 @@
-/* src/http/auth.c -- who asks: the access token of a request. */
+/* src/http/auth.c -- who sends the request: its access token. */
 #include "http/exchange_impl.h"
 
 #include <string.h>
@@ -7,13 +7,13 @@
 #include "http/token.h"
 #include "store/store.h"
 
-/* The raw token, or `Bearer` and the token; NULL if there is none. */
+/* The bare token, or `Bearer` and the token; NULL if there is none. */
 static const char *given_token(struct exchange *ex)
 {
     const char *value = exchange_header(ex, MHD_HTTP_HEADER_AUTHORIZATION);
 
     if (value != NULL && strncasecmp(value, "Bearer", 6) == 0 && strchr(" ", value[6]) != NULL)
-        value += 6 + strspn(value + 6, " "); /* without a token the blank is gone, too */
+        value += 6 + strspn(value + 6, " "); /* without a token the blank is missing, too */
     return value;
 }
 
@@ -30,7 +30,7 @@ void auth_refuse(struct exchange *ex)
         "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
 }
 
-/* Read the token, unless it is `known`; false: replied. */
+/* Verify the token, unless it is `known`; false: replied. */
 static bool read_access_token(struct exchange *ex, const char *text,
                               const struct cached_token *known)
 {
@@ -54,13 +54,13 @@ bool auth_signature(struct exchange *ex)
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
 {
-    cached_token_release(ex->cached_token); /* of before the body */
+    cached_token_release(ex->cached_token); /* from the check before the body */
     ex->cached_token = cached_token;
     ex->user = &cached_token->user;
     dispatch(ex);
 }
 
-/* The store knows whether the session still lives. */
+/* The store knows whether the session still exists. */
 static void session_found(struct exchange *ex)
 {
     struct cached_token *cached_token;
@@ -90,7 +90,7 @@ static void ask_store(struct exchange *ex)
 
 enum { LEEWAY_S = 60 };
 
-/* Nodes agree on the time only as well as each has heard it from the store. */
+/* Nodes agree on the time only as far as each has synchronized it with the store. */
 static bool has_expired(const struct exchange *ex)
 {
     const struct store *store = ex->services->store;
@@ -99,7 +99,7 @@ static bool has_expired(const struct exchange *ex)
     return ex->claims.expires_s + leeway_s <= store_now_ms(store) / 1000;
 }
 
-/* A token that is known need not be verified; its user only if the session may have changed. */
+/* A cached token need not be verified; its user only if the session may have changed. */
 void auth_token(struct exchange *ex)
 {
     const char *text = given_token(ex);

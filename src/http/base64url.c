@@ -1,4 +1,4 @@
-/* src/http/base64url.c -- base64url without padding, by libsodium. */
+/* src/http/base64url.c -- base64url without padding, with libsodium. */
 #include "http/base64url.h"
 
 #include <sodium.h>
@@ -19,7 +19,7 @@ int base64url_read(const char *text, size_t len, void *out, size_t cap)
     size_t got;
     const char *end;
 
-    /* libsodium takes some bytes above ASCII for letters. */
+    /* libsodium accepts some bytes beyond ASCII as letters. */
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)text[i] >= 0x80)
             return -1;

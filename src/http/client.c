@@ -1,4 +1,5 @@
-/* src/http/client.c -- where a request comes from: its peer, or whom a trusted proxy names. */
+/* src/http/client.c -- where a request comes from: its peer, or the client that a trusted proxy
+ * names. */
 #include "http/exchange_impl.h"
 
 #include <strings.h>
@@ -25,7 +26,8 @@ static bool is_forwarded(struct exchange *ex)
     return false;
 }
 
-/* A client can add the header that the proxy does not set, so two of them are one too many. */
+/* A client can add the header that the proxy does not set, so if both are there, neither is
+ * used. */
 static void believe(struct exchange *ex, struct client *client)
 {
     struct forwarded standard = {.trusted = ex->services->config->trusted_proxies.text};

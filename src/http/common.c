@@ -7,7 +7,7 @@
 #include "http/exchange_impl.h"
 #include "http/health.h"
 
-/* The file src/http/openapi.json, put into the program by the assembler. */
+/* The file src/http/openapi.json, included in the program by the assembler. */
 __asm__(".section .rodata\n"
         ".global http_openapi_json\n"
         "http_openapi_json:\n"

@@ -1,4 +1,5 @@
-/* src/http/console.c -- GET / and /console/NAME: the page for people, which is in the program. */
+/* src/http/console.c -- GET / and /console/NAME: the web console, whose files are in the
+ * program. */
 #include "http/console.h"
 
 #include <string.h>
@@ -9,7 +10,8 @@
 
 static const char folder[] = "/console/";
 
-/* Of every answer at these paths: nothing of other origins, and nothing inline, is run or shown. */
+/* Headers of every answer at these paths: nothing from other origins, and nothing inline, is run or
+ * shown. */
 static const struct {
     const char *name, *value;
 } guards[] = {
@@ -45,9 +47,9 @@ static bool takes_gzip(struct exchange *ex)
 
 static const char page[] = "index.html";
 
-/* The browser asks each time whether what it has is still right (`no-cache`), so that a page is
- * never made of files of two versions for longer than a reload. The page itself is short, and a
- * scanner takes a compressed page for an opening to BREACH. */
+/* The browser revalidates its copy each time (`no-cache`), so that a page never mixes files of two
+ * versions for longer than a reload. The page itself is short, and scanners report a compressed
+ * page as open to BREACH. */
 static void send_file(struct exchange *ex, const struct console_file *file)
 {
     bool gzip = !str_eq(file->name, page) && takes_gzip(ex);

@@ -1,5 +1,5 @@
-/* src/http/conversion.c -- a queue whose threads make blocks of results in other forms and codings.
- */
+/* src/http/conversion.c -- a queue whose threads convert results to other forms and codings, block
+ * by block. */
 #include "http/conversion.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 enum {
     THREADS = 2,
-    BLOCK_MAX = 1 << 30, /* bytes that one row may make */
+    BLOCK_MAX = 1 << 30, /* bytes that one row may become */
 };
 
 struct conversions {
@@ -31,7 +31,7 @@ struct block {
     struct err err;
 };
 
-/* While one block is taken, the other one is made. */
+/* While one block is being sent, the other one is made. */
 struct conversion {
     struct conversions *conversions;
     LIST_ENTRY(conversion) entry;
@@ -41,22 +41,22 @@ struct conversion {
     struct footer *footer;
     struct form_writer *writer; /* NULL: before the first block */
     struct encoder *encoder;    /* NULL: identity */
-    EVP_MD_CTX *hash;           /* of JSON; NULL: of another form */
+    EVP_MD_CTX *hash;           /* of JSON; NULL: another form */
     char date[CLOCK_DATE_TEXT];
-    struct buf plain; /* what the encoder is given */
+    struct buf plain; /* input of the encoder */
     int64_t count;    /* elements of a window */
     struct block blocks[2], *block;
     struct lock lock;
     bool making, made; /* the other block */
-    bool abandoned;    /* freed while `making` */
+    bool abandoned;    /* to be freed once `making` ends */
     struct work_item item;
-    void (*done)(void *owner); /* NULL: nobody waits for the other block */
+    void (*done)(void *owner); /* NULL: nothing waits for the other block */
     void *owner;
 };
 
-/* ---- reading, on a thread that may wait ---- */
+/* ---- reading, on a thread that may block ---- */
 
-/* The transfer may be gone unless its connection waits for the block. */
+/* The transfer is only sure to exist while its connection waits for the block. */
 static bool conversion_is_ended(struct conversion *conversion)
 {
     bool ended;
@@ -82,7 +82,8 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
 
     if (conversion_is_ended(conversion))
         return err_set(err, -E_BUSY, "the transfer was ended");
-    sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
+    sched_yield(); /* even with its nice value it could keep its core until the next tick: 4 ms at
+                    * 250 Hz */
     if (!spool_reader_is_ready(conversion->reader, at)) {
         spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
         while (sem_wait(&conversion->fetched) < 0)
@@ -195,7 +196,7 @@ static int open_writer(struct conversion *conversion, struct err *err)
     return rc ?: form_new(&spec, &conversion->writer, err);
 }
 
-/* Of JSON: is it what was written? Asked before its last bytes are sent. */
+/* Of JSON: are the bytes those that were written? Checked before the last ones are sent. */
 static int check_stored_digest(struct conversion *conversion, bool more, struct err *err)
 {
     const struct buf *plain = &conversion->plain;
@@ -212,7 +213,7 @@ static int check_stored_digest(struct conversion *conversion, bool more, struct 
                : err_damaged(err, "the stored result");
 }
 
-/* The first block is flushed, so that the first byte comes soon. */
+/* The first block is flushed, so that the first byte is sent soon. */
 static int encode_block(struct conversion *conversion, bool first, struct buf *out, struct err *err)
 {
     struct buf *plain = &conversion->plain;
@@ -261,7 +262,7 @@ static void queue_block(struct conversion *conversion)
     work_queue_push(conversion->conversions->queue, &conversion->item);
 }
 
-/* The block that was made is taken from now on, while the next one is made. */
+/* From now on the block that was made is the current one, and the next one is made. */
 static void turn(struct conversion *conversion)
 {
     lock_check_held(&conversion->lock);
@@ -289,7 +290,7 @@ static void conversion_destroy(struct conversion *conversion)
     free(conversion);
 }
 
-/* A work_run_fn: one at a time. */
+/* A work_run_fn: one item at a time. */
 static void make_block(void *context, struct work_item *item)
 {
     struct conversion *conversion = container_of(item, struct conversion, item);
@@ -351,7 +352,7 @@ void conversions_free(struct conversions *conversions)
     free(conversions);
 }
 
-/* Windows, which are short, do not wait for conversions, and count apart. */
+/* Windows, which are short, do not wait for conversions, and are counted separately. */
 static int take_place(struct conversions *conversions, struct conversion *conversion,
                       struct err *err)
 {
@@ -429,7 +430,7 @@ void conversion_free(struct conversion *conversion)
     lock_take(&conversion->lock);
     CHECK(conversion->done == NULL);
     making = conversion->abandoned = conversion->making;
-    lock_release(&conversion->lock); /* then its thread frees it */
+    lock_release(&conversion->lock); /* then the thread that makes the block frees it */
     if (!making)
         conversion_destroy(conversion);
 }

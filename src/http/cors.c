@@ -1,11 +1,11 @@
-/* src/http/cors.c -- answers that pages of other origins may read. */
+/* src/http/cors.c -- lets pages of other origins read answers. */
 #include "http/cors.h"
 
 #include <string.h>
 
 #include "base/str.h"
 
-/* What a client of the API sends and reads, beyond what every page may. */
+/* Headers that a client of the API sends and reads, in addition to those that every page may. */
 static const char sent[] = "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, "
                            "If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, "
                            "Last-Event-ID, Prefer, Range, Version, X-Request-Id";

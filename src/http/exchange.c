@@ -1,4 +1,4 @@
-/* src/http/exchange.c -- the steps of an exchange: run, suspended, woken. */
+/* src/http/exchange.c -- the steps of an exchange: run, suspended, resumed. */
 #include "http/exchange_impl.h"
 
 #include <ctype.h>
@@ -10,16 +10,16 @@
 #include "base/str.h"
 #include "http/headers.h"
 
-/* A wait begins ARMED. It ends WOKEN, and whoever comes second does something about it: the waker
- * resumes a connection that is SUSPENDED, the HTTP thread does not suspend one that is WOKEN. */
+/* A wait begins as ARMED and ends as WOKEN. Whichever comes second acts: the waker resumes a
+ * connection that is SUSPENDED; the HTTP thread does not suspend one that is WOKEN. */
 enum exchange_waiting { WAIT_NONE, WAIT_ARMED, WAIT_SUSPENDED, WAIT_WOKEN };
 
 enum {
-    RAW_FIRST = 1024,               /* so that a login's body is not copied about while it grows */
-    DISCARD_MAX = 16 * 1024 * 1024, /* bytes of a body we read only to answer 413 properly */
+    RAW_FIRST = 1024,               /* so that a login's body is not copied while it grows */
+    DISCARD_MAX = 16 * 1024 * 1024, /* bytes of a body that are read only to answer 413 properly */
 };
 
-/* Echo the client's request id if it is fit for a log line and a header, else make one. */
+/* Use the client's request id if it is safe in a log line and a header, else make one. */
 static void choose_request_id(struct exchange *ex)
 {
     const char *given = exchange_header(ex, "X-Request-Id");
@@ -76,7 +76,7 @@ void exchange_free(struct exchange *ex)
     cached_token_release(ex->cached_token);
     json_decref(ex->body);
     if (ex->raw.data != NULL)
-        sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
+        sodium_memzero(ex->raw.data, ex->raw.len); /* it may contain a password */
     buf_done(&ex->raw);
     free(ex->long_value);
     free(ex->headers);
@@ -95,7 +95,7 @@ bool exchange_streams(struct exchange *ex)
 /* ---- head and body ---- */
 
 /* An answer need not wait for the body: the client sends none before `100 Continue` (RFC 9110,
- * 10.1.1), or it is too long even to be thrown away. */
+ * 10.1.1), or it is too long even to be discarded. */
 static bool is_unread(struct exchange *ex)
 {
     return ex->announced > DISCARD_MAX || exchange_header(ex, MHD_HTTP_HEADER_EXPECT) != NULL;
@@ -120,8 +120,8 @@ void exchange_begin(struct exchange *ex, const struct target *target, const char
     announce_body(ex);
 }
 
-/* What came before must not count again: all checks are made once more behind the body, which may
- * have taken its time. */
+/* Start again after the body, which may have taken a long time: all checks are repeated, and
+ * nothing from before counts twice. */
 void exchange_await_body(struct exchange *ex)
 {
     CHECK(ex->body_is == BODY_FOLLOWS && !ex->replied);
@@ -190,7 +190,7 @@ void exchange_add_long(struct exchange *ex, const char *name, char *value)
     ex->long_value = value;
 }
 
-/* Reply for a failed operation, so that no handler needs to. */
+/* Reply for a failed operation, so that handlers need not. */
 static bool store_failed(struct exchange *ex)
 {
     if (ex->op.rc == 0 || err_status(ex->op.rc) < 500)
@@ -239,7 +239,7 @@ bool exchange_run(struct exchange *ex)
         MHD_suspend_connection(ex->connection);
         if (!atomic_compare_exchange_strong(&ex->waiting, &armed, WAIT_SUSPENDED)) {
             CHECK(armed == WAIT_WOKEN);
-            MHD_resume_connection(ex->connection); /* woken since: nobody else will do it */
+            MHD_resume_connection(ex->connection); /* woken meanwhile: nothing else resumes it */
         }
         return true;
     }
@@ -255,7 +255,7 @@ void exchange_await(struct exchange *ex, exchange_step *next)
 
 void exchange_wake(struct exchange *ex)
 {
-    /* Unless it was suspended, `ex` may be gone right after the exchange. */
+    /* Unless the connection is suspended, `ex` may be freed right after the atomic exchange. */
     int waiting = atomic_exchange(&ex->waiting, WAIT_WOKEN);
 
     CHECK(waiting == WAIT_ARMED || waiting == WAIT_SUSPENDED);

@@ -1,5 +1,5 @@
-/* src/http/form_choice.c -- `format=` and Accept → a form; its options from the query; its coding
- * from Accept-Encoding. */
+/* src/http/form_choice.c -- chooses the form of a result from `format=` and Accept, its options
+ * from the query, and its coding from Accept-Encoding. */
 #include "http/form_choice.h"
 
 #include <stdio.h>
@@ -81,7 +81,7 @@ static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
 
 /* ---- codings ---- */
 
-/* RFC 9110, 12.5.3: an answer without a coding, unless that is refused. */
+/* RFC 9110, 12.5.3: an answer without a coding, unless the client refuses that. */
 int form_read_codings(struct exchange *ex, struct form_choice *choice, struct err *err)
 {
     const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING);
@@ -158,7 +158,7 @@ enum option { LABELS, DELIMITER, BOM, FORMULAS, DOWNLOAD, OPTION_COUNT };
 
 static const struct {
     const char *name;
-    unsigned forms; /* that take it, as bits */
+    unsigned forms; /* the forms that take the option, as bits */
     const char *words;
 } options[OPTION_COUNT] = {
     [LABELS] = {"labels", 1u << FORM_CSV | 1u << FORM_XLSX, "csv or xlsx"},
@@ -168,7 +168,7 @@ static const struct {
     [DOWNLOAD] = {"download", ~0u, ""},
 };
 
-/* The options as they are given, NULL where they are not; `ret` has the form. */
+/* Read the options as given, NULL for those that are not; `ret` already has the form. */
 static int read_form_options(const char *const values[OPTION_COUNT], struct form_choice *ret,
                              struct err *err)
 {
@@ -196,7 +196,7 @@ int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err)
     return rc ?: read_form_options(values, ret, err);
 }
 
-/* As a query would have it; "": as none would. */
+/* The value as in a query; "": not a valid value. */
 static const char *body_word(const json_t *value)
 {
     if (json_is_boolean(value))

@@ -34,7 +34,7 @@ bool client_is_proxy(const char *trusted, const struct sockaddr *peer)
     return network_list_has(trusted, &address);
 }
 
-/* One that the request has passed, the client first. */
+/* A node that the request has passed, the client first. */
 struct node {
     char name[NODE_TEXT]; /* "": none, or too long */
     bool https;
@@ -77,7 +77,8 @@ static void pass_node(struct forwarded *forwarded, const struct node *node)
     forwarded->https = node->https;
 }
 
-/* The text up to one of `ends` that is not quoted; *rest is what comes after it, NULL: nothing. */
+/* The length of the text before the first of `ends` that is not quoted; *rest is what follows it,
+ * NULL: nothing. */
 static size_t cut(const char *text, const char *ends, const char **rest)
 {
     bool quoted = false;
@@ -89,8 +90,8 @@ static size_t cut(const char *text, const char *ends, const char **rest)
     return n;
 }
 
-/* A client that leaves a quote open would have the proxy, which adds to the line, name its own
- * client within that quote: the last node of such a line is the client's invention. */
+/* If a client leaves a quote open, the client that the proxy adds to the line ends up inside the
+ * quote: the last node of such a line is the client's invention. */
 static bool has_open_quote(const char *text, size_t len)
 {
     bool quoted = false;
@@ -100,7 +101,7 @@ static bool has_open_quote(const char *text, size_t len)
     return quoted;
 }
 
-/* "" if it does not fit: that is no address. */
+/* "" if it does not fit: it is then not an address. */
 static void copy_name(const char *text, size_t len, char out[NODE_TEXT])
 {
     if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {

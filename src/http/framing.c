@@ -1,4 +1,5 @@
-/* src/http/framing.c -- targets, header fields and lengths of requests: what RFC 9112 rejects. */
+/* src/http/framing.c -- checks targets, header fields and lengths of requests: what RFC 9112
+ * rejects. */
 #include "http/framing.h"
 
 #include <ctype.h>
@@ -63,8 +64,8 @@ static bool is_ipv6(const char *text, size_t len)
     return address_read(copy, &address);
 }
 
-/* RFC 3986, 3.2.2 and 3.2.3, without percent-encoding, which no name in DNS needs, and not empty
- * (RFC 9110, 4.2.1). */
+/* RFC 3986, 3.2.2 and 3.2.3, without percent-encoding, which no DNS name needs, and not empty (RFC
+ * 9110, 4.2.1). */
 static bool is_authority(const char *text, size_t len)
 {
     static const char plain[] = "-._~!$&'()*+,;=";
@@ -91,7 +92,7 @@ static bool is_authority(const char *text, size_t len)
 static const char fault_form[] =
     "The request target must be a path that begins with `/`, or an http URL with a host.";
 
-/* Where the HOST of an http URL begins; 0: it is none. */
+/* Where the HOST of an http URL begins; 0: it is not one. */
 static size_t scheme_length(const char *text)
 {
     if (strncasecmp(text, "http://", 7) == 0)
@@ -231,7 +232,7 @@ static void check_host(struct head *head)
         set_fault(head, -E_INVALID, "The header Host must be HOST or HOST:PORT.");
 }
 
-/* Has a list of transfer codings one other than chunked, and nothing that is none? */
+/* Does a list of transfer codings contain one other than chunked, and no invalid one? */
 static bool has_unknown_coding(const char *list)
 {
     bool unknown = false;
@@ -251,8 +252,8 @@ static bool has_unknown_coding(const char *list)
     }
 }
 
-/* The library has read Content-Length, the last blank too, and takes every Transfer-Encoding but
- * `chunked` for a body without an end (RFC 9112, 6). */
+/* The library parses Content-Length, including a trailing blank, and treats every Transfer-Encoding
+ * other than `chunked` as a body without an end (RFC 9112, 6). */
 static void check_framing(struct head *head)
 {
     const char *codings = head->value[FIELD_TRANSFER_ENCODING];

@@ -1,4 +1,4 @@
-/* src/http/gate.c -- counters of requests, and waiting for them to become zero. */
+/* src/http/gate.c -- counts requests, and waits until there are none. */
 #include "http/gate.h"
 
 #include <string.h>
@@ -6,7 +6,8 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-enum { SEND_GRACE_MS = 5000 }; /* from the beginning of the drain, for answers on their way */
+enum { SEND_GRACE_MS = 5000 }; /* from the beginning of the drain, for answers that are being
+                                * sent */
 
 void gate_init(struct gate *gate)
 {

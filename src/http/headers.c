@@ -1,5 +1,5 @@
-/* src/http/headers.c -- Accept, Accept-Encoding, Prefer, media types, If-None-Match, If-Range and
- * Range, read from their text. */
+/* src/http/headers.c -- parses Accept, Accept-Encoding, Prefer, media types, If-None-Match,
+ * If-Range and Range. */
 #include "http/headers.h"
 
 #include <ctype.h>
@@ -11,13 +11,13 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-/* A piece of a header, not terminated. */
+/* A part of a header, not terminated. */
 struct piece {
     const char *at;
     size_t len;
 };
 
-/* The first `end` that is in no quoted string (RFC 9110, 5.6.4); NULL: there is none. */
+/* The first `end` outside of quoted strings (RFC 9110, 5.6.4); NULL: there is none. */
 static const char *find_end(struct piece text, char end)
 {
     bool quoted = false;
@@ -33,7 +33,7 @@ static const char *find_end(struct piece text, char end)
     return NULL;
 }
 
-/* Cut the next piece off *rest, up to `end` or the end of the text, without the blanks around. */
+/* Cut the next part off *rest, up to `end` or the end of the text, without surrounding blanks. */
 static bool next_piece(struct piece *rest, char end, struct piece *ret)
 {
     const char *stop;
@@ -57,7 +57,7 @@ static bool piece_is(struct piece piece, const char *text, size_t len)
     return piece.len == len && strncasecmp(piece.at, text, len) == 0;
 }
 
-/* A quality value in thousandths: 0(.ddd) or 1(.000); what is not one counts as 1. */
+/* A quality value in thousandths: 0(.ddd) or 1(.000); an invalid one counts as 1. */
 static int quality(struct piece text)
 {
     int q = 0, scale = 1000;
@@ -152,7 +152,7 @@ enum coding codings_best(const struct codings *codings)
     return codings_accept(codings, CODING_IDENTITY) ? CODING_IDENTITY : CODING_COUNT;
 }
 
-/* A number of seconds, in quotes or not; -1 if it is none. */
+/* A number of seconds, quoted or not; -1 if it is not one. */
 static int seconds(struct piece text, int most)
 {
     int value = 0;
@@ -249,7 +249,7 @@ static bool is_stored(const char *list, const struct validators *validators)
     return false;
 }
 
-/* Is it unmodified since that date, to the second? What is no date says nothing: `otherwise`. */
+/* Is the resource unmodified since that date, to the second? An invalid date gives `otherwise`. */
 static bool is_unmodified_since(const char *date, const struct validators *validators,
                                 bool otherwise)
 {
@@ -289,8 +289,8 @@ bool if_range_holds(const char *header, const struct validators *validators)
            ms / 1000 == validators->modified_ms / 1000;
 }
 
-/* Digits at *at as a number, cut at INT64_MAX (an end behind the end is allowed), or -1 if there
- * are none; moves *at. */
+/* Read the digits at *at as a number, at most INT64_MAX (an end beyond the end is allowed), or -1
+ * if there are none; moves *at. */
 static int64_t read_position(const char **at)
 {
     char *end;
@@ -303,7 +303,7 @@ static int64_t read_position(const char **at)
     return value;
 }
 
-/* "bytes=FIRST-LAST", either of them -1 if left out, but not both. */
+/* "bytes=FIRST-LAST"; one of them may be missing and is then -1, but not both. */
 static bool read_one_range(const char *header, int64_t *ret_first, int64_t *ret_last)
 {
     if (header == NULL || strncasecmp(header, "bytes=", 6) != 0)

@@ -1,8 +1,10 @@
-/* src/http/health.c -- probes of the store, the spool and the workers, one at a time, whoever asks.
+/* src/http/health.c -- probes the store, the spool and the workers, one probe at a time for all who
+ * ask.
  *
- * The store is asked what a POST asks it: does a session live (STORE_SESSION), and would a report
- * be stored (STORE_PROBE); once on each of its connections, since any of them may hang. The folders
- * get a file. A thread does all that, and whoever asks is woken by a deadline. */
+ * The store is asked what a POST would ask: does a session exist (STORE_SESSION), and could a
+ * report be stored (STORE_PROBE); once on each of its connections, since any of them may hang. A
+ * file is written to each folder. A thread does all this; requests that wait for it have a
+ * deadline. */
 #include "http/health.h"
 
 #include <pthread.h>
@@ -18,10 +20,10 @@ struct health {
     struct health_spec spec;
     struct work_queue *work_queue;
     struct work_item item; /* in the work queue while `asked` */
-    struct guid id;        /* what is waited for */
+    struct guid id;        /* what the waiters wait for */
     struct lock lock;
     pthread_cond_t answer;
-    /* under the lock */
+    /* guarded by the lock */
     bool asked;
     struct err found;
     struct store_op ops[QUESTIONS];
@@ -38,7 +40,7 @@ static void on_probe_answer(struct store_op *op)
     lock_release(&health->lock);
 }
 
-/* Until the store has answered all, or in time. */
+/* Wait until the store has answered everything, or until `until_ms`. */
 static int await_answers(struct health *health, int64_t until_ms, struct err *err)
 {
     bool early = true, answered;
@@ -53,11 +55,12 @@ static int await_answers(struct health *health, int64_t until_ms, struct err *er
     return err_set(err, -E_STORE, "The store has not answered within %d ms.", STORE_ANSWER_MS);
 }
 
-/* Both questions, once: of the session zero, which is nobody's. */
+/* Ask both questions once, about session zero, which belongs to nobody. */
 static int ask_probes(struct health *health, int64_t until_ms, struct err *err)
 {
     static const enum store_verb verbs[QUESTIONS] = {STORE_SESSION, STORE_PROBE};
-    int rc = await_answers(health, until_ms, err); /* to earlier ones, which came too late */
+    int rc = await_answers(health, until_ms, err); /* to earlier questions, which were answered too
+                                                    * late */
 
     if (rc < 0)
         return rc;
@@ -85,7 +88,7 @@ static int probe_store(struct health *health, struct err *err)
     return rc;
 }
 
-/* A DELETE would be answered that it is not recorded. */
+/* If this fails, a DELETE would be answered that it could not be recorded. */
 static int probe_ledger(struct health *health, struct err *err)
 {
     struct ledger_op op = {.count = 0};

@@ -1,5 +1,5 @@
-/* src/http/idle.c -- connections that wait for their clients, in a list for what they wait for, by
- * the time since when they do. */
+/* src/http/idle.c -- connections that wait for their clients: a list for each thing that they wait
+ * for, in order of the time since when. */
 #include "http/idle.h"
 
 #include <poll.h>
@@ -23,9 +23,9 @@ enum {
 TAILQ_HEAD(idle_queue, idle);
 
 struct idle_list {
-    struct lock lock; /* while it is held, no socket in the list is closed */
-    size_t open;      /* connections */
-    int events;       /* epoll: who hangs up */
+    struct lock lock; /* while it is held, no socket in the lists is closed */
+    size_t open;      /* number of connections */
+    int events;       /* epoll: clients that hang up */
     int64_t most_ms[IDLE_KINDS];
     struct idle_queue queues[IDLE_KINDS];
 };
@@ -90,8 +90,8 @@ static void append_idle(struct idle_list *list, struct idle *idle, int64_t now_m
     TAILQ_INSERT_TAIL(&list->queues[idle->what], idle, entry);
 }
 
-/* What arrives until the end is seen is read all the same. If it is not seen, only a hang-up in
- * both directions is sure to be. */
+/* Bytes that arrive before the end is noticed are still read. After shutdown(SHUT_RD) only a
+ * hang-up in both directions is certain to be noticed. */
 static void end_reading(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
     shutdown(idle->fd, idle->what == IDLE_ENDING ? SHUT_RDWR : SHUT_RD);
@@ -121,7 +121,8 @@ void idle_open(struct idle_list *list, struct idle *idle, int64_t now_ms)
     idle->fresh = true;
     list->open++;
     lock_release(&list->lock);
-    epoll_ctl(list->events, EPOLL_CTL_ADD, idle->fd, &hang_up); /* else it has its minute */
+    epoll_ctl(list->events, EPOLL_CTL_ADD, idle->fd, &hang_up); /* if it fails, the connection stays
+                                                                 * until its time is over */
 }
 
 void idle_close(struct idle_list *list, struct idle *idle)
@@ -184,7 +185,8 @@ void idle_list_await(struct idle_list *list, int most_ms)
         poll(NULL, 0, AWAIT_STEP_MS);
 }
 
-/* Its time is over, but not by the client's fault: its thread is late, or it sends fast enough. */
+/* Its time is over, but the client is not at fault: our thread is late, or the client sends fast
+ * enough. */
 static bool may_go_on(const struct idle *idle, int64_t now_ms)
 {
     return has_unread(idle->fd) ||
@@ -192,7 +194,7 @@ static bool may_go_on(const struct idle *idle, int64_t now_ms)
             idle->received >= (now_ms - idle->since_ms) * BODY_BYTES_PER_S / 1000);
 }
 
-/* With the lock held nobody is closed meanwhile, so whom epoll names is there. */
+/* While the lock is held, no connection is closed, so those that epoll names exist. */
 static void find_hung_up(struct idle_list *list, int64_t now_ms)
 {
     struct epoll_event events[HANG_UPS];

@@ -1,8 +1,8 @@
 /* src/http/listener.c -- the thread that accepts connections.
  *
- * The HTTP library could do that, but it asks again and again, with all of a processor, when there
- * is no descriptor for a connection, and it leaves those beyond its limit waiting for as long as
- * others are idle. */
+ * The HTTP library could do this, but when there is no descriptor for a connection, it keeps trying
+ * and uses a whole processor; and it lets connections beyond its limit wait for as long as others
+ * are idle. */
 #include "http/listener.h"
 
 #include <errno.h>
@@ -22,19 +22,19 @@
 #include "http/tls.h"
 
 enum {
-    AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
-    PAUSE_MS = 250,   /* without a descriptor, or what else a connection takes */
-    LINGER_MS = 2000, /* for a client that is refused to read it and close */
+    AT_ONCE = 64,     /* accepted from one socket before the others are checked */
+    PAUSE_MS = 250,   /* without a descriptor, or another resource that a connection needs */
+    LINGER_MS = 2000, /* time for a refused client to read the answer and close */
 };
 
-/* A client that got a 503: what it sends is read until it closes, since closing first
- * could take the answer away from it. */
+/* A client that got a 503: what it sends is read until it closes, since closing first could discard
+ * the answer. */
 struct refused {
     int fd;
     int64_t until_ms; /* monotonic */
 };
 
-/* All but the counts belong to the thread once it runs. */
+/* Everything except the counts belongs to the thread once it runs. */
 struct listener {
     struct thread_owner owner;
     struct sockets sockets;
@@ -45,15 +45,15 @@ struct listener {
     pthread_t thread;
     bool running;
     int watched; /* -1: none */
-    int wake;    /* eventfd: to stop, or a connection has ended while it pauses; -1 */
-    int spare;   /* a descriptor to accept and refuse with when there is none left; -1 */
+    int wake;    /* eventfd: to stop, or a connection has ended during a pause; -1 */
+    int spare;   /* used to accept and refuse a connection when no descriptor is left; -1 */
     atomic_int open;
     atomic_llong refusals;
     atomic_bool stopping, paused;
     atomic_bool leaving; /* new connections are left to the next process */
     struct refused refused[LISTENER_REFUSED_MAX];
     int refused_count;
-    bool short_of; /* it has been logged */
+    bool short_of; /* the lack of descriptors has been logged */
 };
 
 int listener_new(const struct config *config, struct listener **ret, struct err *err)
@@ -104,7 +104,7 @@ static void drop_refused(struct listener *listener, int i)
     listener->refused[i] = listener->refused[--listener->refused_count];
 }
 
-/* `keep`: there is a descriptor for a while. */
+/* `keep`: a descriptor can be kept for a while. */
 static void refuse_connection(struct listener *listener, enum socket_kind kind, int fd, bool keep)
 {
     char text[REFUSAL_TEXT];
@@ -122,7 +122,7 @@ static void refuse_connection(struct listener *listener, enum socket_kind kind, 
         (struct refused){.fd = fd, .until_ms = clock_mono_ms() + LINGER_MS};
 }
 
-/* Read what they send; those that have closed, or had their time, go. */
+/* Read what refused clients send; remove those that have closed or whose time is over. */
 static void maintain_refused(struct listener *listener)
 {
     int64_t now_ms = clock_mono_ms();
@@ -145,8 +145,9 @@ static void open_spare(struct listener *listener)
         listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* The next connection of a socket, or -1: with EAGAIN there is none, else it cannot be had now.
- * With the last descriptor it can only be refused, and with it those that were before. */
+/* Accept the next connection of a socket, or return -1: with EAGAIN there is none, otherwise it
+ * cannot be accepted now. On the last descriptor a connection can only be refused, and earlier
+ * refused ones are closed at once. */
 static int accept_one(struct listener *listener, int socket, struct sockaddr_storage *address,
                       socklen_t *len, bool *ret_refuse)
 {
@@ -186,7 +187,7 @@ static void take_client(struct listener *listener, enum socket_kind kind, int fd
         refuse_connection(listener, kind, fd, true);
 }
 
-/* False: there are more, but no descriptor or memory for them. */
+/* False: there are more connections, but no descriptor or memory for them. */
 static bool accept_some(struct listener *listener, const struct listening *socket)
 {
     for (int i = 0; i < AT_ONCE; i++) {
@@ -214,8 +215,8 @@ static bool is_closed(const struct listener *listener)
     return listener->paused || listener->leaving;
 }
 
-/* Until something comes, or while it pauses a descriptor may be free again, or `maintain_ms` are
- * over. The sockets are the first in `polled`. */
+/* Wait until something arrives, `maintain_ms` are over, or, during a pause, a descriptor may be
+ * free again. The sockets are the first entries of `polled`. */
 static void await(struct listener *listener, struct pollfd *polled, int maintain_ms)
 {
     int count = 0, sockets = is_closed(listener) ? 0 : listener->sockets.count;

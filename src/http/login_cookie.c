@@ -1,4 +1,4 @@
-/* src/http/login_cookie.c -- the cookie rd_refresh, and the Origin of what comes with it. */
+/* src/http/login_cookie.c -- the cookie rd_refresh, and the Origin of requests that use it. */
 #include "http/login_cookie.h"
 
 #include <openssl/sha.h>
@@ -15,7 +15,7 @@ enum { REFRESH_LIFE_S = 30 * 24 * 3600 };
 
 enum origin { ORIGIN_NONE, ORIGIN_FOREIGN, ORIGIN_HTTP, ORIGIN_HTTPS };
 
-/* The length of HOST[:PORT] without a port that is the scheme's own. */
+/* The length of HOST[:PORT] without the default port of the scheme. */
 static size_t authority_length(const char *authority, const char *port)
 {
     size_t len = strlen(authority), own = strlen(port), host = len > own ? len - own : 0;
@@ -32,8 +32,8 @@ static bool is_same_authority(const char *authority, const char *host, const cha
     return len > 0 && len == authority_length(host, port) && strncasecmp(authority, host, len) == 0;
 }
 
-/* It is this server's if it is SCHEME://HOST as the header Host has it: a page can choose neither
- * of the two. Which scheme a proxy speaks to the browser, only the Origin tells. */
+/* The Origin is this server's if it is SCHEME://HOST with the HOST of the header Host: a page can
+ * set neither of the two. Only the Origin tells which scheme a proxy uses with the browser. */
 static enum origin origin_of(struct exchange *ex)
 {
     const char *origin = exchange_header(ex, MHD_HTTP_HEADER_ORIGIN);

@@ -1,4 +1,4 @@
-/* src/http/metrics_page.c -- GET /metrics: all that is counted, in Prometheus's text format. */
+/* src/http/metrics_page.c -- GET /metrics: all counts, in Prometheus's text format. */
 #include "base/buf.h"
 #include "base/version.h"
 #include "http/common.h"
@@ -23,7 +23,7 @@ static void add_family_head(struct buf *out, enum metric metric)
                    families[metric].help, families[metric].name, families[metric].type);
 }
 
-/* `labels` is "" or as they stand between the braces. */
+/* `labels` is "" or the text between the braces. */
 static void add_sample(struct buf *out, enum metric metric, const char *labels, int64_t value)
 {
     buf_add_format(out, *labels != '\0' ? "reportd_%s{%s} %lld\n" : "reportd_%s%s %lld\n",
@@ -127,7 +127,7 @@ static void add_clients(struct buf *out, const struct exchange *ex)
 
 /* ---- of reports ---- */
 
-/* What only the store knows. When the store fails the rest is answered: it is needed then. */
+/* What only the store knows. If the store fails, the rest is still answered: it is needed then. */
 static void add_stored(struct buf *out, const struct exchange *ex)
 {
     const struct store_stats *stats = &ex->op.stats;
@@ -146,7 +146,8 @@ static void add_stored(struct buf *out, const struct exchange *ex)
                 stats->oldest_ms != 0 && now_ms > stats->oldest_ms ? now_ms - stats->oldest_ms : 0);
 }
 
-/* The families of the types, each a text of its own, since their samples must stand together. */
+/* The families of the types, each a separate text, since the samples of a family must be
+ * together. */
 struct by_type {
     struct buf waits, runs, finished, rows, bytes;
 };

@@ -1,4 +1,4 @@
-/* src/http/password_work.c -- passwords checked by argon2id, on threads of their own. */
+/* src/http/password_work.c -- checks passwords with argon2id, on threads of its own. */
 #include "http/password_work.h"
 
 #include <sodium.h>
@@ -11,8 +11,8 @@
 
 enum {
     THREADS = 2, /* checks at the same time, 19 MiB each */
-    QUEUED = 64, /* … and waiting: about a second's worth; 503 beyond, and for an address
-                  * that would have more of them than it leaves free */
+    QUEUED = 64, /* … and waiting: about a second's work; beyond that 503, also for an address that
+                  * has more waiting than it leaves free */
 };
 
 static void check_password(struct password_work *work)
@@ -27,7 +27,7 @@ static void check_password(struct password_work *work)
     sodium_memzero(work->new_password, sizeof(work->new_password));
 }
 
-/* On a thread of the work queue. */
+/* Runs on a thread of the work queue. */
 static void check_passwords(void *context, struct work_item *batch)
 {
     (void)context;

@@ -1,4 +1,4 @@
-/* src/http/query.c -- reading query parameters, and those that choose reports in a list. */
+/* src/http/query.c -- reads query parameters, including those that select reports in a list. */
 #include "http/query.h"
 
 #include <inttypes.h>

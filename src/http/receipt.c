@@ -1,5 +1,5 @@
-/* src/http/receipt.c -- deletion receipts: their keys in receipt.key and the published JWK Set,
- * signing, and checking a signature. */
+/* src/http/receipt.c -- deletion receipts: their keys in receipt.key and in the published JWK Set,
+ * signing, and the verification of signatures. */
 #include "http/receipt.h"
 
 #include <sodium.h>
@@ -29,7 +29,7 @@ enum {
     SET_MAX = RECEIPT_KEYS_MAX * 256, /* bytes of a set that we write */
 };
 
-/* Fill texts and id of a key whose `public` is known. */
+/* Fill in texts and id of a key whose `public` is known. */
 static bool name_key(struct receipt_key *key)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
@@ -76,7 +76,7 @@ static bool read_secret(const json_t *jwk, struct receipt_keys *keys)
     return good;
 }
 
-/* NULL: `text` is a set with at least one key of ours; else what is wrong with it. */
+/* NULL: `text` is a set with at least one key of our kind; else what is wrong with it. */
 static const char *read_set(const struct buf *text, bool skip_others, struct receipt_keys *keys,
                             bool *ret_signs)
 {
@@ -109,7 +109,8 @@ static const char *read_set(const struct buf *text, bool skip_others, struct rec
     return wrong;
 }
 
-/* Read `file`; with `make` it is receipt.key, which must sign, else any set of public keys. */
+/* Read `file`; with `make` it is receipt.key, which must be able to sign, else any set of public
+ * keys. */
 static int read_keys(const struct key_file *file, const struct buf *content,
                      struct receipt_keys **ret, struct err *err)
 {
@@ -155,7 +156,7 @@ static void add_key(struct buf *out, const struct receipt_key *key, const unsign
     buf_add_char(out, '}');
 }
 
-/* The first key has its private part. */
+/* The first key is written with its private part. */
 static void write_key_set(struct buf *out, const struct receipt_keys *keys)
 {
     unsigned char seed[crypto_sign_SEEDBYTES];
@@ -171,7 +172,7 @@ static void write_key_set(struct buf *out, const struct receipt_keys *keys)
     sodium_memzero(seed, sizeof(seed));
 }
 
-/* Put a new key before the others, of which there is room for it. False: no memory. */
+/* Put a new key before the others; there is room for it. False: out of memory. */
 static bool add_new(struct receipt_keys *keys)
 {
     memmove(&keys->keys[1], &keys->keys[0], keys->count * sizeof(keys->keys[0]));
@@ -201,7 +202,7 @@ void receipt_keys_publish(struct receipt_keys *keys, struct buf *out)
     lock_release(&keys->lock);
 }
 
-/* ---- the keys, as callers see them ---- */
+/* ---- the interface of the keys ---- */
 
 static struct key_file own_file(const char *path)
 {
@@ -257,7 +258,7 @@ static int put_before(struct receipt_keys *keys, const char *path, struct err *e
     return add_new(keys) ? 0 : err_set(err, -E_NOMEM, "out of memory");
 }
 
-/* `context`: the id of the key to take out, or NULL for a new one. */
+/* `context`: the id of the key to remove, or NULL for a new key. */
 static int change_set(void *context, const struct key_file *file, const struct buf *before,
                       struct buf *after, struct err *err)
 {
@@ -337,7 +338,7 @@ void receipt_keys_free(struct receipt_keys *keys)
 
 /* ---- signing ---- */
 
-/* RFC 8725, 3.11: so that nothing else that is signed passes for a receipt. */
+/* RFC 8725, 3.11: so that nothing else that is signed can pass as a receipt. */
 static const char type[] = "deletion-receipt+jwt";
 
 static void add_one(struct buf *out, const struct receipt *receipt)
@@ -379,7 +380,7 @@ static void add_claims(struct buf *out, const struct receipt *receipt)
     buf_add_char(out, '}');
 }
 
-/* The signature over what is in `out` from `start` on. */
+/* Add the signature of the bytes in `out` from `start` on. */
 static void sign(const struct receipt_keys *keys, struct buf *out, size_t start)
 {
     unsigned char signature[crypto_sign_BYTES];
@@ -414,7 +415,7 @@ void receipt_issue(struct receipt_keys *keys, const struct receipt *receipt, str
 
 /* ---- checking ---- */
 
-/* The JSON object that `len` characters of base64url are; NULL: none. */
+/* The JSON object in `len` characters of base64url; NULL: it is not one. */
 static json_t *read_part(const char *text, size_t len)
 {
     char bytes[RECEIPT_TEXT_MAX];
@@ -443,7 +444,7 @@ static bool is_receipt_header(const json_t *header)
            json_object_get(header, "crit") == NULL;
 }
 
-/* The signature over `len` characters of `text`, behind the dot that follows them. */
+/* Verify the signature of `len` characters of `text`; it follows the dot after them. */
 static int check_signature(const struct receipt_key *key, const char *text, size_t len,
                            struct err *err)
 {

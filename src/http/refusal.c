@@ -1,4 +1,4 @@
-/* src/http/refusal.c -- answers that are written to the socket past the HTTP library. */
+/* src/http/refusal.c -- answers that bypass the HTTP library and are written to the socket. */
 #include "http/refusal.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-enum { READS = 16 }; /* so that nobody who goes on sending keeps the thread */
+enum { READS = 16 }; /* limit, so that a client that keeps sending does not occupy the thread */
 
 static const struct {
     const char *status, *header, *body;

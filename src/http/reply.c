@@ -56,7 +56,7 @@ static void count_answer(const struct exchange *ex, int64_t us)
         metrics_request(server_metrics(ex->server), route, ex->status, us);
 }
 
-/* One line an answer: what was asked by whom is in the store; never values, tokens or bodies. */
+/* One line per answer: who asked for what is in the store; never values, tokens or bodies. */
 static void log_answer(struct exchange *ex)
 {
     char path[LOGGED_PATH_MAX], reference[GUID_TEXT], address[ADDRESS_TEXT];
@@ -94,14 +94,14 @@ void exchange_record(struct exchange *ex, const struct trail_act *act)
     trail_record(ex->services->trail, &done);
 }
 
-/* It did not get that far, or gave nothing; or its handler has recorded what it did. */
+/* The request did not get that far, or returned nothing; or its handler has recorded the action. */
 static bool is_no_act(const struct exchange *ex)
 {
     return ex->services->trail == NULL || ex->route == NULL || ex->route->trail == TRAIL_NONE ||
            ex->user == NULL || ex->act.recorded || ex->head || ex->status == MHD_HTTP_NOT_MODIFIED;
 }
 
-/* What the route is for. */
+/* Record the action of the route. */
 static void record_act(struct exchange *ex)
 {
     static const struct guid none;
@@ -126,8 +126,8 @@ static void record_act(struct exchange *ex)
     exchange_record(ex, &act);
 }
 
-/* A client that has not said how long the body is may send one all the same: none of it must run as
- * a request. */
+/* A client that has not announced a length may still send a body: none of it must run as a
+ * request. */
 static bool must_close(const struct exchange *ex)
 {
     static const char *const plain[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
@@ -139,7 +139,7 @@ static bool must_close(const struct exchange *ex)
     return !ex->has_length;
 }
 
-/* Let go of `response`. */
+/* Queue `response` and release it. */
 static void queue(struct exchange *ex, int status, struct MHD_Response *response)
 {
     if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
@@ -149,7 +149,7 @@ static void queue(struct exchange *ex, int status, struct MHD_Response *response
     record_act(ex);
 }
 
-/* Queue `response` (NULL: there was no memory for it), or hold it, and let go of it. */
+/* Queue `response` (NULL: there was no memory for it), or hold it, and release it. */
 static void send_response(struct exchange *ex, int status, const char *type,
                           struct MHD_Response *response)
 {
@@ -188,7 +188,7 @@ bool exchange_send_held(struct exchange *ex)
     return ex->status != 0;
 }
 
-/* Send what is in `text`, and empty it. */
+/* Send the content of `text`, and empty it. */
 static void send_text(struct exchange *ex, int status, const char *type, struct buf *text)
 {
     size_t len = text->len;
@@ -214,7 +214,7 @@ static void send_envelope(struct exchange *ex, int status, bool result, const ch
     send_text(ex, status, status == MHD_HTTP_NOT_MODIFIED ? NULL : json_media_type, &text);
 }
 
-/* RFC 3986: what is not unreserved is percent-encoded. */
+/* RFC 3986: everything that is not unreserved is percent-encoded. */
 static void add_uri_text(struct buf *out, const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
@@ -249,15 +249,14 @@ void exchange_reply(struct exchange *ex, bool result, const char *message, const
     send_envelope(ex, MHD_HTTP_OK, result, message, data);
 }
 
-/* libmicrohttpd sends no body with a 304, whatever the response has. */
+/* libmicrohttpd sends no body with a 304, whatever the response contains. */
 void exchange_reply_unmodified(struct exchange *ex, bool result, const char *message,
                                const char *data)
 {
     send_envelope(ex, MHD_HTTP_NOT_MODIFIED, result, message, data);
 }
 
-/* libmicrohttpd 0.9.75 ends the chunks of an answer without a body, which has none: bytes of no
- * answer. */
+/* libmicrohttpd 0.9.75 writes a final chunk even after an answer without a body: stray bytes. */
 static void forbid_chunks(struct MHD_Response *response)
 {
     if (response != NULL)
@@ -340,7 +339,7 @@ void exchange_reply_status(struct exchange *ex, int status)
                   MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
 }
 
-/* Headers that belong to an error, unless the handler has added its own. */
+/* Headers that belong to an error, unless the handler has added them. */
 static void add_error_headers(struct exchange *ex, int code)
 {
     static const struct {
@@ -364,8 +363,8 @@ static bool is_business(int code)
            code == E_PARAM || code == E_NOT_COMPLETE || code == E_CHOICES;
 }
 
-/* The message for the client. What an inner module says of its own failure may name paths and
- * tables: that is for the log. */
+/* The message for the client. An inner module's message about its own failure may name paths and
+ * tables: that one goes to the log. */
 static void public_message(struct exchange *ex, const struct err *err, char message[ERR_TEXT_MAX])
 {
     int code = abs(err->code);
@@ -377,7 +376,7 @@ static void public_message(struct exchange *ex, const struct err *err, char mess
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);
     if (code == E_LOST || code == E_LEDGER ||
-        code == E_TRAIL) /* they say what to do, and have no path */
+        code == E_TRAIL) /* these say what to do, and contain no path */
         return;
     snprintf(message, ERR_TEXT_MAX,
              "%s. Try again in a moment; if this continues, give the operator the request id %s.",
@@ -391,7 +390,7 @@ void exchange_reply_error(struct exchange *ex, const struct err *err, const char
 
     public_message(ex, err, message);
     ex->act.outcome = err_title(code);
-    /* Nothing was there to be got; or no line can be written. */
+    /* There was nothing to get, or no line can be written. */
     ex->act.recorded = ex->act.recorded || code == E_NOT_COMPLETE || code == E_TRAIL;
     if (is_business(code) && !ex->wants_problem) {
         exchange_reply(ex, false, message, data);
@@ -414,17 +413,17 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
     send_response(ex, status, json_media_type, response);
 }
 
-/* What is on its way to a client and may have to be waited for, with the connection asleep: a part
- * of a result as it is stored (`reader`), a conversion, or events. */
+/* Data on its way to a client, for which the connection may have to be suspended: a part of a
+ * stored result (`reader`), a conversion, or events. */
 struct part {
     struct server *server;
     struct MHD_Connection *connection;
     struct transfer *transfer;
     size_t block; /* bytes at a time */
     struct spool_reader *reader;
-    int64_t first, length; /* of the reader's */
+    int64_t first, length; /* offsets for the reader */
     struct delivery delivery;
-    bool begun; /* the delivery is */
+    bool begun; /* the delivery has begun */
     struct stream *stream;
 };
 
@@ -437,7 +436,7 @@ static void on_part_ready(void *owner)
     gate_resumed(server_gate(server));
 }
 
-/* Nobody waits for a database on an HTTP thread: the connection sleeps meanwhile. */
+/* No HTTP thread waits for a database: the connection is suspended meanwhile. */
 static ssize_t fetch_part(struct part *part, int64_t at)
 {
     if (!gate_suspend(server_gate(part->server)))
@@ -470,8 +469,8 @@ static void on_delivered(struct delivery *delivery)
     on_part_ready(container_of(delivery, struct part, delivery));
 }
 
-/* Called when the headers are sent, and again when all is delivered: the connection sleeps
- * meanwhile. */
+/* Called when the headers are sent, and again when everything is delivered: the connection is
+ * suspended in between. */
 static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t max)
 {
     struct part *part = context;
@@ -520,7 +519,7 @@ static void free_part(void *context)
     free(context);
 }
 
-/* Takes what `source` has: a reader, a conversion or a stream. */
+/* Takes over what `source` has: a reader, a conversion or a stream. */
 static void send_body_part(struct exchange *ex, int status, const char *type,
                            MHD_ContentReaderCallback read, const struct part *source)
 {

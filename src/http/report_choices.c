@@ -6,7 +6,7 @@
 
 #include "proc/choices.h"
 
-/* One question; the definition is held as long as it lives. */
+/* One request for choices; it holds the definition while it exists. */
 struct question {
     struct choices_ask ask;
     struct catalog *catalog;
@@ -21,7 +21,8 @@ static void question_free(void *state)
     free(question);
 }
 
-/* Of choices_list(): within a string its quotes are escaped, so this is only where one begins. */
+/* The JSON is from choices_list(): quotes within strings are escaped, so this text appears only at
+ * the start of a choice. */
 static size_t count_choices(const char *json)
 {
     static const char begin[] = "{\"value\":";
@@ -32,7 +33,7 @@ static size_t count_choices(const char *json)
     return count;
 }
 
-/* On an HTTP thread again. */
+/* Back on an HTTP thread. */
 static void choices_known(struct exchange *ex)
 {
     const struct choices_ask *ask = &((struct question *)ex->state)->ask;
@@ -43,13 +44,13 @@ static void choices_known(struct exchange *ex)
         exchange_reply_error(ex, &ask->err, NULL);
 }
 
-/* On the thread of the choices. */
+/* Called on the choices thread. */
 static void choices_woken(struct choices_ask *ask)
 {
     exchange_wake(ask->owner);
 }
 
-/* May the user run it, and does the parameter have choices? */
+/* May the user run the report, and does the parameter have choices? */
 static int check_choices(struct exchange *ex, const struct definition *def, const char *name)
 {
     const struct param *param = definition_param(def, name);
@@ -97,7 +98,7 @@ static int ask_choices(struct exchange *ex, const struct definition *def, const 
     return 0;
 }
 
-/* `values` is NAME.Param; neither name has a point. */
+/* `values` is NAME.Param; neither name contains a dot. */
 void report_choices(struct exchange *ex, const char *values)
 {
     const char *point = strchr(values, '.');

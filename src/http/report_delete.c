@@ -1,6 +1,6 @@
-/* src/http/report_delete.c -- DELETE /Report and DELETE /Report/List, and those of operators, which
- * delete the reports of any user, answered when references,
- * queries and files are gone; their receipts, and GET /.well-known/jwks.json. */
+/* src/http/report_delete.c -- DELETE /Report and DELETE /Report/List, and the operators' versions,
+ * which delete the reports of any user; they are answered when references, queries and files are
+ * gone. Their receipts, and GET /.well-known/jwks.json. */
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -21,21 +21,22 @@
 /* ---- receipts ---- */
 
 enum {
-    ERASED_S = 5, /* an embedded store has overwritten what was freed, and cut its log */
+    ERASED_S = 5, /* until an embedded store has overwritten the freed pages and truncated its
+                   * log */
     KEYS_MAX = RECEIPT_KEYS_MAX * 256,
     USUAL_BYTES = 1024, /* of a receipt */
 };
 
 /* With PostgreSQL: the next rotation of erase.key begins within `erase_after` and takes at most as
- * long, which is how that is to be chosen (doc/cluster.md). */
+ * long again; doc/cluster.md says how to choose `erase_after` for this. */
 static int64_t erased_within_s(const struct services *services)
 {
     return store_is_shared(services->store) ? 2 * services->config->erase_after.number / 1000
                                             : ERASED_S;
 }
 
-/* Fill in node and times, and who asked, if that was an operator for others, and sign it: yours to
- * free(). NULL: no memory, which is logged; what is deleted stays so. */
+/* Fill in node, times and user, or the operator who asked for others, and sign the receipt: yours
+ * to free(). NULL: out of memory, which is logged; the deletion stands. */
 static char *issue_receipt(struct exchange *ex, struct receipt *receipt)
 {
     struct buf text;
@@ -124,7 +125,7 @@ static void delete_done(struct exchange *ex)
         exchange_reply_error(ex, &deletion->err, NULL);
 }
 
-/* `owner`: taken; NULL: only a report of the user who asks is deleted. */
+/* `owner`: taken over; NULL: only a report of the user who asks is deleted. */
 static void start_deletion(struct exchange *ex, const struct guid *id, char *owner)
 {
     struct one *one = calloc(1, sizeof(*one));
@@ -150,7 +151,7 @@ static void start_deletion(struct exchange *ex, const struct guid *id, char *own
     deletion_start(ex->services->purger, deletion);
 }
 
-/* A result never changes: if it is the one that the request names, what is deleted is, too. */
+/* A result never changes: if the request names the current one, that is what is deleted. */
 static void delete_found(struct exchange *ex)
 {
     struct store_find *find = &ex->op.find;
@@ -187,7 +188,7 @@ void admin_delete(struct exchange *ex)
     exchange_post(ex, delete_found);
 }
 
-/* ---- those that match: what is asked for ---- */
+/* ---- many reports: the request ---- */
 
 /* The last two are for operators. */
 enum query { STATE, REPORT_NAME, BEFORE, DRY_RUN, OWN_COUNT, USER = OWN_COUNT, SOURCE, ALL_COUNT };
@@ -218,7 +219,7 @@ static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bo
     return 0;
 }
 
-/* *ret_types, which `ret` borrows, is yours to free(). */
+/* ret_types, which `ret` borrows, is yours to free(). */
 static int read_delete_request(struct exchange *ex, struct store_match *ret, char **ret_types,
                                bool *ret_dry)
 {
@@ -235,14 +236,14 @@ static int read_delete_request(struct exchange *ex, struct store_match *ret, cha
     return rc == 0 ? 0 : err_set(&ex->err, rc, "%s Nothing was deleted.", err.text);
 }
 
-/* ---- … the answer ---- */
+/* ---- many reports: the answer ---- */
 
 struct bulk {
     struct deletion_many many;
     char address[ADDRESS_TEXT];
-    const char *owner; /* whose reports; NULL: those of several users */
-    char *types;       /* of the reports that match; NULL: any */
-    int64_t beyond;    /* reports that match, but are more than one request deletes */
+    const char *owner; /* the owner of the reports; NULL: several users */
+    char *types;       /* report types that match; NULL: any */
+    int64_t beyond;    /* matching reports beyond the limit of one request */
     bool dry;
 };
 
@@ -260,7 +261,7 @@ static int compare_guids(const void *left, const void *right)
     return memcmp(left, right, sizeof(struct guid));
 }
 
-/* In the order of their texts, which is that of their bytes. */
+/* In the order of their texts, which is the order of their bytes. */
 static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BYTES])
 {
     crypto_hash_sha256_state state;
@@ -276,7 +277,7 @@ static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BY
     crypto_hash_sha256_final(&state, out);
 }
 
-/* NULL: nothing was deleted, or there is no memory. */
+/* NULL: nothing was deleted, or out of memory. */
 static char *make_receipt(struct exchange *ex, struct bulk *bulk)
 {
     struct receipt receipt = {.reference = NULL, .user = bulk->owner};
@@ -335,7 +336,7 @@ static void reply_many(struct exchange *ex, struct bulk *bulk)
     free(receipt);
 }
 
-/* ---- … the steps ---- */
+/* ---- many reports: the steps ---- */
 
 static void on_many_deleted(struct deletion_many *many)
 {

@@ -1,4 +1,4 @@
-/* src/http/report_events.c -- GET /Report/Events: one's own reports as they change (WHATWG HTML,
+/* src/http/report_events.c -- GET /Report/Events: changes of the caller's own reports (WHATWG HTML,
  * 9.2 server-sent events). */
 #include "http/report.h"
 
@@ -15,7 +15,7 @@ void report_events(struct exchange *ex)
     struct stream *stream;
     int rc;
 
-    /* A proxy is to pass events on at once (nginx), unchanged. */
+    /* A proxy (nginx) has to pass events on at once, and unchanged. */
     exchange_add_text(ex, "X-Accel-Buffering", "no");
     exchange_add_text(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store, no-transform");
     if (ex->head) {

@@ -1,4 +1,4 @@
-/* src/http/report_find.c -- finding the caller's report, and waiting for it to end. */
+/* src/http/report_find.c -- finds the caller's report, and waits for it to end. */
 #include "http/report_find.h"
 
 #include <stdlib.h>
@@ -73,7 +73,7 @@ void report_reply_unknown(struct exchange *ex)
 static void find_report(struct exchange *ex, const struct guid *id, bool want_result,
                         exchange_step *next)
 {
-    struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
+    struct guid wanted = *id; /* `id` may be in the operation that is about to be zeroed */
     struct store_op *op = exchange_op(ex, STORE_FIND);
 
     ex->version = store_version(ex->services->store, &wanted);
@@ -95,19 +95,20 @@ void report_find_result(struct exchange *ex, const struct guid *id, exchange_ste
     find_report(ex, id, true, next);
 }
 
-/* A wait is: add the waiter, then look. Whatever moves after the look wakes the waiter, and a move
- * before it is seen by the look. The wake may come while the look is still under way, when nobody
- * awaits it yet; `stage` tells which came first, so that each await has exactly one wake. */
+/* To wait, first add the waiter, then look the report up. A change after the look-up wakes the
+ * waiter, and an earlier change is seen by the look-up. The wake may come during the look-up,
+ * before the exchange waits; `stage` records which came first, so that each await has exactly one
+ * wake. */
 enum stage { STAGE_LOOKING, STAGE_AWAITING, STAGE_WOKEN };
 
 struct wait {
     struct exchange *ex;
     struct shares *shares;
-    struct share share; /* of the waits of this user */
+    struct share share; /* one of this user's waits */
     exchange_step *next;
     struct waiter waiter;
     atomic_int stage;   /* enum stage */
-    atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees */
+    atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees it */
 };
 
 static void wait_release(struct wait *wait, int holders)
@@ -116,7 +117,7 @@ static void wait_release(struct wait *wait, int holders)
         free(wait);
 }
 
-/* A waiter that is cancelled will not give back its own hold. */
+/* A cancelled waiter no longer releases its own hold. */
 static void wait_free(void *state)
 {
     struct wait *wait = state;
@@ -144,7 +145,7 @@ static void on_wait_found(struct exchange *ex)
     int looking = STAGE_LOOKING;
 
     if (!find->found || !report_is_active(find->report.state)) {
-        wait->next(ex); /* the waiter is cancelled with the exchange's end */
+        wait->next(ex); /* the waiter is cancelled at the end of the exchange */
         return;
     }
     exchange_await(ex, wait_woken);
@@ -173,7 +174,7 @@ static void wait_woken(struct exchange *ex)
         wait_find(ex);
 }
 
-/* NULL: it is not wanted, or cannot be had. */
+/* NULL: not requested, or impossible. */
 static struct wait *new_wait(struct exchange *ex, const struct guid *id, int seconds)
 {
     struct wait *wait = seconds > 0 ? calloc(1, sizeof(*wait)) : NULL;

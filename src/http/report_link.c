@@ -1,5 +1,5 @@
 /* src/http/report_link.c -- POST /Report/Link makes a link to a result, GET /Report/Link follows
- * it; and what its token says. */
+ * it; and the format of its token. */
 #include <endian.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -14,8 +14,7 @@
 #include "http/report_result.h"
 #include "http/token.h"
 
-/* ---- the token: XChaCha20-Poly1305, and it says all of the link, so that nothing is stored ----
- */
+/* ---- the token: XChaCha20-Poly1305. It contains the whole link, so that nothing is stored ---- */
 
 enum {
     LINK_LIFE_S = 5 * 60,
@@ -23,12 +22,12 @@ enum {
 };
 
 struct link {
-    struct guid reference, session; /* the session that made it, with which it dies */
+    struct guid reference, session; /* the session that made it, with which it ends */
     int64_t expires_s;              /* UTC seconds */
     struct form_choice choice;
 };
 
-/* What is encrypted, the same on every machine. */
+/* The plaintext, the same on every machine. */
 struct content {
     struct guid reference, session;
     uint64_t expires_s; /* little-endian */
@@ -40,7 +39,7 @@ enum {
     SEALED = sizeof(struct content) + crypto_aead_xchacha20poly1305_ietf_ABYTES,
 };
 
-/* A token of another format is not one of these: it is authenticated with this. */
+/* Authenticated with each token, so that a token of another format is not accepted. */
 static const unsigned char format[] = "link 1";
 static const char purpose[8] = "rd-links";
 
@@ -70,8 +69,8 @@ static int seal(void *context, const struct token_key *key)
     return 1;
 }
 
-/* Append the token: base64url, so that it may stand in a URL as it is. A failure is the buffer's.
- */
+/* Append the token, in base64url, so that it can be used in a URL as it is. On failure the buffer
+ * has failed. */
 static void link_issue(struct token_keys *keys, const struct link *link, struct buf *out)
 {
     const struct form_options *options = &link->choice.options;
@@ -102,7 +101,7 @@ static int opens(void *context, const struct token_key *key)
     return rc == 0;
 }
 
-/* Did a server with one of these keys issue it? Whether it has expired is the caller's to check. */
+/* Did a server with one of these keys issue it? The caller checks whether it has expired. */
 static bool link_read(struct token_keys *keys, const char *text, struct link *ret)
 {
     struct sealed sealed;
@@ -126,7 +125,7 @@ static bool link_read(struct token_keys *keys, const char *text, struct link *re
 
 enum { ANSWER_MAX = 1024 };
 
-/* ---- making one ---- */
+/* ---- making a link ---- */
 
 static void reply_link(struct exchange *ex, const struct link *link)
 {
@@ -141,7 +140,7 @@ static void reply_link(struct exchange *ex, const struct link *link)
     exchange_reply_built(ex, &data);
 }
 
-/* It dies with the report: at its purge, too. */
+/* It ends with the report, at the latest with its purge. */
 static void link_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
@@ -184,9 +183,9 @@ void report_link(struct exchange *ex)
         report_find(ex, &id, link_found);
 }
 
-/* ---- following it ---- */
+/* ---- following a link ---- */
 
-/* The store knows whether the session that made it still lives, and whose it is. */
+/* The store knows whether the session that made it still exists, and whose it is. */
 static void maker_found(struct exchange *ex)
 {
     const struct link *link = ex->state;

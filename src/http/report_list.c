@@ -1,5 +1,5 @@
-/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page, or one; GET
- * /Admin/Reports: those of all users. */
+/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page, or one of
+ * them; GET /Admin/Reports: those of all users. */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -13,8 +13,9 @@
 
 enum {
     LIST_PAGE_SIZE = 100,
-    LIST_PAGE_MAX = 1000000000, /* times STORE_PAGE_MAX it stays far from 2^63 */
-    /* Each with its parameters, and with name and message escaped. One report may have more. */
+    LIST_PAGE_MAX = 1000000000, /* multiplied by STORE_PAGE_MAX it stays far below 2^63 */
+    /* Each report with its parameters, and with name and message escaped. A single report may be
+     * longer. */
     LIST_JSON_MAX = STORE_PAGE_MAX * (8192 + STORE_LISTED_MAX) + 1024,
 };
 
@@ -22,7 +23,7 @@ enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, REFERENCE, QUERY_COUNT 
 static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "State",
                                                      "ReportName", "Reference"};
 
-/* The page that is wanted; with *ret_one, `Reference` wants one report. */
+/* Read which page is requested; *ret_one: `Reference` asks for one report. */
 static int read_list_request(struct exchange *ex, struct store_list *ret, bool *ret_one)
 {
     const char *values[QUERY_MAX];
@@ -105,7 +106,7 @@ static void report_found(struct exchange *ex)
         report_reply_unknown(ex);
 }
 
-/* One report, with all of its parameters. */
+/* Reply with one report and all of its parameters. */
 static void list_one(struct exchange *ex)
 {
     struct guid id;
@@ -137,7 +138,7 @@ void report_list(struct exchange *ex)
     exchange_post(ex, on_page_listed);
 }
 
-/* ---- of all users ---- */
+/* ---- reports of all users ---- */
 
 enum all_query { ALL_PAGE_NUMBER, ALL_PAGE_SIZE, ALL_STATE, ALL_NAME, ALL_USER, ALL_SOURCE };
 static const char *const all_names[] = {"PageNumber", "PageSize", "State",

@@ -18,7 +18,7 @@
 #include "http/report_result.h"
 
 enum {
-    /* W/, hex, quoted, and which form it is */
+    /* W/, hex, quotes, and a tag for the form */
     RESULT_ETAG_TEXT = 2 + 2 * REPORT_DIGEST_BYTES + 2 + FORM_TAG_TEXT,
     RESULT_BASE64_TEXT = 4 * ((REPORT_DIGEST_BYTES + 2) / 3) + 1 /* padded, NUL */
 };
@@ -27,9 +27,9 @@ enum {
 struct tags {
     char etag[RESULT_ETAG_TEXT];
     char stored[2]
-               [RESULT_ETAG_TEXT]; /* of the JSON as it is, and as zstd; "": it is not stored so */
-    struct validators validators;  /* these, to be compared */
-    char digest[RESULT_BASE64_TEXT]; /* "": not known before it is opened */
+               [RESULT_ETAG_TEXT]; /* tags of the JSON, and of its zstd; "": not stored so */
+    struct validators validators;  /* the same, for comparing */
+    char digest[RESULT_BASE64_TEXT]; /* "": unknown until the result is opened */
     char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
 };
 
@@ -101,7 +101,7 @@ static void refuse_condition(struct exchange *ex, const struct report *report)
                       report_state_name(report->state));
 }
 
-/* `tags` of a report that is complete. */
+/* `tags` are those of a complete report. */
 static enum conditions_outcome check_conditions(struct exchange *ex, const struct report *report,
                                                 const struct tags *tags, bool reads)
 {
@@ -151,21 +151,21 @@ void result_not_complete(struct exchange *ex, const struct report *report)
 /* What is sent of a result, and from where. */
 struct sending {
     struct form_choice choice;
-    struct conversion *conversion; /* NULL: it is sent as it is stored, by … */
+    struct conversion *conversion; /* NULL: sent as stored, by … */
     struct spool_reader *reader;   /* … this */
-    struct pack_frames frames;     /* that are sent; `end` 0: the JSON is */
+    struct pack_frames frames;     /* frames that are sent; `end` 0: the JSON is sent */
     enum range_kind kind;
     int64_t first, length;
-    bool unmodified; /* the client has it */
+    bool unmodified; /* the client already has it */
 };
 
-/* Bytes of what is sent, or of which a range is. */
+/* The size of what is sent, or of what a range is part of. */
 static int64_t whole_size(const struct sending *sending)
 {
     return sending->frames.end > 0 ? sending->frames.end : spool_reader_size(sending->reader);
 }
 
-/* Where the reader has the first byte. */
+/* The reader's offset of the first byte. */
 static int64_t first_place(const struct sending *sending)
 {
     return sending->first + (sending->frames.end > 0 ? spool_reader_size(sending->reader) : 0);
@@ -182,7 +182,7 @@ static void free_sending(void *state)
     free(sending);
 }
 
-/* The whole result or the range that is asked for; false: replied that there is none of it. */
+/* Choose the whole result or the requested range; false: replied that there is no such range. */
 static bool choose_part(struct exchange *ex, const struct tags *tags, struct sending *sending)
 {
     int64_t size = whole_size(sending);
@@ -213,7 +213,8 @@ static void send_result_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, at, sending->length);
 }
 
-/* It cannot be sent although the row said complete: deleted in between, or `ex->err`. */
+/* The result cannot be sent although the row says complete: it was deleted meanwhile, or
+ * `ex->err`. */
 static void result_missing(struct exchange *ex)
 {
     if (!ex->op.find.found) {
@@ -227,8 +228,8 @@ static void result_missing(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-/* What a transfer that was ended meets means nothing: either the report was deleted, or the node
- * has lost its lease, and the report is as good as before. */
+/* A failure in a transfer that was ended means nothing: the report was deleted, or the node has
+ * lost its lease and the result is still intact. */
 void result_trouble(struct exchange *ex)
 {
     bool ended = transfer_is_ended(ex->transfer);
@@ -241,7 +242,7 @@ void result_trouble(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
 }
 
-/* The day on which it was generated; of a range behind it: on which that began. */
+/* The day on which the report was generated; for a later range, the day on which that began. */
 static void find_date(const struct sending *sending, const struct report *report,
                       char out[CLOCK_DATE_TEXT])
 {
@@ -279,7 +280,8 @@ bool result_may_be_sent(struct exchange *ex)
     return may;
 }
 
-/* It may be sent: the headers that say what it is. False: replied that it may not. */
+/* Begin the transfer and add the headers that describe it. False: replied that it is not
+ * possible. */
 static bool begin_sending(struct exchange *ex, struct tags *tags)
 {
     struct sending *sending = ex->state;
@@ -297,7 +299,7 @@ static bool begin_sending(struct exchange *ex, struct tags *tags)
     return true;
 }
 
-/* Is the first byte what was written? Said while there is a status to say it with. A step. */
+/* Is the first part what was written? Checked while an error status can still be sent. A step. */
 static void result_ready(struct exchange *ex)
 {
     struct sending *sending = ex->state;
@@ -324,7 +326,7 @@ static void on_result_ready(void *owner)
     exchange_wake(owner);
 }
 
-/* Go on when the reader has the byte at this place. */
+/* Run `step` when the reader has the byte at this offset. */
 static void await_place(struct exchange *ex, int64_t at, void (*step)(struct exchange *ex))
 {
     struct sending *sending = ex->state;
@@ -345,7 +347,7 @@ static void send_stored(struct exchange *ex, const struct tags *tags)
         await_place(ex, first_place(sending), result_ready);
 }
 
-/* 304, with the length that 200 would have; -1: none. */
+/* 304, with the length that 200 would have; -1: unknown. */
 static void reply_unmodified(struct exchange *ex, const struct tags *tags, int64_t size)
 {
     const struct sending *sending = ex->state;
@@ -354,7 +356,7 @@ static void reply_unmodified(struct exchange *ex, const struct tags *tags, int64
     exchange_reply_unmodified_bytes(ex, size);
 }
 
-/* What is stored is known. A step. */
+/* The stored frames are known. A step. */
 static void frames_ready(struct exchange *ex)
 {
     struct sending *sending = ex->state;
@@ -379,13 +381,13 @@ int result_open(struct exchange *ex, struct spool_reader **ret)
     SEAM_STEP("http", "result", "found");
     if (!find->report.in_row)
         return spool_reader_new(ex->services->spool, &find->report, ret, &ex->err);
-    find->result = NULL; /* the reader takes them */
+    find->result = NULL; /* the reader takes over the bytes */
     return spool_reader_of_bytes(&find->report, bytes, find->result_len, ret, &ex->err);
 }
 
 /* ---- another form, or coding ---- */
 
-/* Its first block is there, or what is wrong with it. A step. */
+/* The first block is ready, or has failed. A step. */
 static void conversion_ready(struct exchange *ex)
 {
     struct sending *sending = ex->state;
@@ -402,7 +404,7 @@ static void conversion_ready(struct exchange *ex)
     exchange_reply_conversion(ex, form_media_type(sending->choice.form), conversion);
 }
 
-/* Take the reader into a conversion. -E_BUSY: too many are under way. */
+/* Pass the reader to a conversion. -E_BUSY: too many are in progress. */
 static int start_conversion(struct exchange *ex, struct sending *sending)
 {
     struct conversion_spec spec = {.form = sending->choice.form,
@@ -438,7 +440,7 @@ static void reply_result(struct exchange *ex, const struct tags *tags)
         rc = start_conversion(ex, sending);
     if (rc == -E_BUSY && choice->form == FORM_JSON &&
         codings_accept(&choice->codings, CODING_IDENTITY)) {
-        choice->coding = CODING_IDENTITY; /* that takes no conversion */
+        choice->coding = CODING_IDENTITY; /* which cannot be converted */
         rc = 0;
     }
     if (rc < 0) {

@@ -1,5 +1,5 @@
-/* src/http/report_rows.c -- GET /Report/Rows: some elements of a result, and what its columns are.
- */
+/* src/http/report_rows.c -- GET /Report/Rows: some elements of a result, and a description of its
+ * columns. */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -43,7 +43,7 @@ static int read_window(struct exchange *ex, struct form_window *ret)
     return rc ?: query_number(values[COUNT], "count", 1, ROWS_MAX, &ret->count, &ex->err);
 }
 
-/* Columns of one level; the array that stands in its objects is one more, with its own columns. */
+/* Columns of one level; the array in its objects is one more column, with columns of its own. */
 static void add_row_columns(struct buf *out, const struct footer_part *part, int level)
 {
     bool deeper = false;

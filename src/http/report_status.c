@@ -12,10 +12,11 @@
 
 enum { STATUS_ETAG_TEXT = 80 };
 
-/* What each state answers; the words of the original API, except the first two messages. */
+/* The answer for each state; the wording is that of the original API, except for the first two
+ * messages. */
 static const struct {
     bool result;
-    const char *message, *data; /* message NULL: the report's own */
+    const char *message, *data; /* message NULL: that of the report */
 } answers[REPORT_STATE_COUNT] = {
     [REPORT_QUEUED] = {false, "Report is queued.", "\"incomplete\""},
     [REPORT_PROCESSING] = {false, "Report is being generated.", "\"incomplete\""},

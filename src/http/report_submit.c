@@ -1,4 +1,5 @@
-/* src/http/report_submit.c -- POST /Report: check a request, accept it durably, maybe wait. */
+/* src/http/report_submit.c -- POST /Report: checks a request, accepts it durably, and waits if
+ * asked to. */
 #include "http/report.h"
 
 #include <openssl/evp.h>
@@ -14,18 +15,18 @@
 
 enum {
     KEY_LIFE_MS = 24 * 3600 * 1000,                /* of an Idempotency-Key */
-    ACTIVE_JSON_MAX = STORE_ACTIVE_MAX * 1024 + 32 /* a name of REPORT_NAME_MAX, escaped, fits */
+    ACTIVE_JSON_MAX = STORE_ACTIVE_MAX * 1024 + 32 /* room for names of REPORT_NAME_MAX, escaped */
 };
 
-/* What the client sent: borrowed from the exchange, which it is read from. */
+/* What the client sent: borrowed from the exchange, from which it is read. */
 struct request {
     const char *name, *key;         /* key: NULL without one */
     const json_t *given;            /* the parameters; NULL without any */
     uint8_t hash[STORE_HASH_BYTES]; /* only with a key */
 };
 
-/* SHA-256 of what was sent, not of the canonical parameters: `today` would make another request of
- * the same body tomorrow. */
+/* SHA-256 of what was sent, not of the canonical parameters: `today` would make the same body a
+ * different request tomorrow. */
 static bool hash_request(const char *name, const json_t *given, uint8_t hash[STORE_HASH_BYTES])
 {
     char *text = given != NULL ? json_dumps(given, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
@@ -59,7 +60,7 @@ static int read_key(struct exchange *ex, const char **ret_key)
     return 0;
 }
 
-/* The two members of the body; *ret_given is NULL without parameters. */
+/* Read the two members of the body; *ret_given is NULL without parameters. */
 static int read_body(struct exchange *ex, const char **ret_name, const json_t **ret_given)
 {
     const json_t *name = exchange_member(ex, "reportName");
@@ -90,7 +91,7 @@ static int read_submit_request(struct exchange *ex, struct request *ret)
     return rc;
 }
 
-/* Check name, permission and parameters; *ret_canonical is the caller's to free(). `version` is of
+/* Check name, permission and parameters; *ret_canonical is the caller's to free(). `version`: of
  * the definition that they fit. */
 static int check_request(struct exchange *ex, const struct request *request, char **ret_canonical,
                          char version[DEFINITION_VERSION_TEXT])
@@ -140,8 +141,8 @@ static void submit_found(struct exchange *ex)
     reply_submitted(ex, &find->id);
 }
 
-/* It was accepted, and the answer has to say so even if the store does not say any more how far it
- * has come. */
+/* The report was accepted, and the answer must say so even if the store cannot report its
+ * progress. */
 static void submit_not_found(struct exchange *ex)
 {
     reply_submitted(ex, &ex->op.find.id);
@@ -156,7 +157,7 @@ static bool any_runs(const struct report *reports, size_t count)
     return false;
 }
 
-/* Too many: say which they are, so that a caller who lost track can delete one. */
+/* Too many: list them, so that a caller who has lost track can delete one. */
 static void reply_limit(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
@@ -187,7 +188,7 @@ static void reply_key_reused(struct exchange *ex)
         "key with a new request, and the same key only with the same body.");
 }
 
-/* The report is there: answer when it has ended, if the client would wait for that. */
+/* The report exists: answer at once, or when it has ended, if the client wants to wait for that. */
 static void reply_report(struct exchange *ex, const struct guid *id, bool replayed)
 {
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
@@ -208,7 +209,8 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
     reply_submitted(ex, id);
 }
 
-/* The one line that says whose the reference is; the others of report.* have the reference. */
+/* The only line that names the user of the reference; other report.* lines have the reference
+ * only. */
 static void log_and_reply(struct exchange *ex, const struct store_submit *submit)
 {
     char reference[GUID_TEXT], address[ADDRESS_TEXT];
@@ -224,7 +226,7 @@ static void submit_done(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
 
-    if (ex->op.rc < 0) /* the user has gone, or may not run it any more */
+    if (ex->op.rc < 0) /* the user no longer exists, or may no longer run it */
         exchange_reply_error(ex, &ex->op.err, NULL);
     else if (submit->outcome == SUBMIT_LIMIT)
         reply_limit(ex);
@@ -236,7 +238,7 @@ static void submit_done(struct exchange *ex)
         log_and_reply(ex, submit);
 }
 
-/* `request` is what the client sent, which lives as long as the exchange. */
+/* `request` is what the client sent; it lives as long as the exchange. */
 static int submit_start(struct exchange *ex, const struct request *request)
 {
     struct store_submit *submit;
@@ -247,7 +249,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
         return rc;
     ex->state = canonical;
     ex->state_free = free;
-    /* What could not be generated now is better not accepted. */
+    /* What could not be generated now should not be accepted. */
     rc = spool_check(ex->services->spool, false, &ex->err);
     if (rc != 0)
         return rc;
@@ -280,8 +282,9 @@ static void on_submit_key_found(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
 }
 
-/* The key comes first: what it stands for was accepted, whatever has become of the definition or of
- * the user's grants, and another body is refused as such even if it could not be accepted. */
+/* The key comes first: its request was accepted, whatever has become of the definition or of the
+ * user's grants since. Another body is refused because of the key, even if it could not be
+ * accepted. */
 static void find_submit_key(struct exchange *ex, const struct request *request)
 {
     struct store_key *look = &exchange_op(ex, STORE_KEY)->key;

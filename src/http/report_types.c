@@ -12,10 +12,10 @@ struct types {
     const struct user *user;
     int64_t now_ms;
     struct buf json;
-    size_t count; /* of them, so far */
+    size_t count; /* number of types so far */
 };
 
-/* As it would be taken now: a day for `today`. */
+/* The default as it applies now: a day for `today`. */
 static void add_default(struct types *types, const struct definition *def,
                         const struct param *param)
 {
@@ -57,7 +57,7 @@ static void add_param(struct types *types, const struct definition *def, const s
     buf_add_char(out, '}');
 }
 
-/* A declared column; its type is told as the API's, null if only the database knows it. */
+/* A declared column; its type is given in the API's terms, null if only the database knows it. */
 static void add_type_column(struct buf *out, const struct column *column)
 {
     static const char *const types[] = {

@@ -1,4 +1,5 @@
-/* src/http/request_check.c -- what every request must pass before its route's own first step. */
+/* src/http/request_check.c -- the checks that every request must pass before the first step of its
+ * route. */
 #include "http/exchange_impl.h"
 
 #include <ctype.h>
@@ -21,7 +22,8 @@ static bool reply_refusal(struct exchange *ex)
     return false;
 }
 
-/* Read first, so that all refusals come in the form the client wants; true if the type fits. */
+/* Read first, so that all refusals have the form that the client wants; true if the type is
+ * acceptable. */
 static bool read_accept(struct exchange *ex, const char *type)
 {
     const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT);
@@ -35,7 +37,7 @@ static bool read_accept(struct exchange *ex, const char *type)
     return plain.q > 0 || ex->wants_problem;
 }
 
-/* Closes the connection, since what is not read of a body must not run as a request. */
+/* Closes the connection, since the unread rest of a body must not run as a request. */
 static bool check_head(struct exchange *ex)
 {
     return !ex->malformed || reply_refusal(ex);
@@ -87,7 +89,7 @@ static bool has_console(const struct exchange *ex)
     return !str_eq(ex->services->config->console.text, "off");
 }
 
-/* metrics_listen has /metrics and nothing else; where there is one, nobody else has it. */
+/* metrics_listen serves /metrics only; if it is set, no other address serves that. */
 static bool is_elsewhere(const struct exchange *ex)
 {
     const char *metrics = ex->services->config->metrics_listen.text;
@@ -108,7 +110,7 @@ static void reply_no_path(struct exchange *ex)
     exchange_fail(ex, -E_NO_PATH, "There is no such path: GET /openapi.json lists them.");
 }
 
-/* What operators ask for that is not there; others are not told so. */
+/* A path of operators that does not exist; only operators are told so. */
 static void operators_unknown(struct exchange *ex)
 {
     char allow[ROUTER_ALLOW_TEXT];
@@ -120,11 +122,11 @@ static void operators_unknown(struct exchange *ex)
         reply_no_path(ex);
 }
 
-/* No route of the table, so that it is counted as none: it has no method. */
+/* Not a route of the table, so that it is not counted as one: it has no method. */
 static const struct route unknown_of_operators = {
     "", "/Admin/", ROUTE_OPERATOR, false, operators_unknown, "", TRAIL_NONE};
 
-/* The methods of a path without this one; "*" is of OPTIONS (RFC 9110, 9.3.7). */
+/* Collect the methods of a path that exist instead; "*" is for OPTIONS (RFC 9110, 9.3.7). */
 static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
 {
     ex->route = router_find(server_router(ex->server), ex->head ? "GET" : ex->method, ex->path,
@@ -161,7 +163,7 @@ static bool check_route(struct exchange *ex)
     return reply_refusal(ex);
 }
 
-/* RFC 9110, 8.6: without either there is no body, whatever the client sends next. */
+/* RFC 9110, 8.6: without either header there is no body, whatever the client sends next. */
 static bool check_body_length(struct exchange *ex)
 {
     bool later = ex->route->access == ROUTE_OPERATOR && ex->user == NULL;
@@ -198,8 +200,8 @@ static bool check_media_type(struct exchange *ex)
     return true;
 }
 
-/* The same object with its keys in lower case, so that they match in any case; NULL: two of them
- * become the same, which is `twice` then, or there is no memory. The values are shared. */
+/* The same object with its keys in lower case, so that they match in any case; NULL: two keys
+ * become the same (`twice`), or out of memory. The values are shared. */
 static json_t *fold_keys(json_t *object, const char **twice)
 {
     json_t *folded = json_object(), *value;
@@ -237,7 +239,8 @@ static bool parse_body(struct exchange *ex)
     if (twice != NULL)
         err_set(&ex->err, -E_INVALID, "The body has the key \"%.100s\" twice.", twice);
     else if (starved || buf_is_starved(&ex->raw) || json_is_object(given))
-        err_set(&ex->err, -E_NOMEM, "no memory to read a body"); /* unless there is one now */
+        err_set(&ex->err, -E_NOMEM, "no memory to read a body"); /* unless there is an error
+                                                                  * already */
     else if (given != NULL)
         err_set(&ex->err, -E_INVALID, "The body must be a JSON object.");
     else
@@ -247,13 +250,13 @@ static bool parse_body(struct exchange *ex)
     return ex->body != NULL || reply_refusal(ex);
 }
 
-/* Who may connect to metrics_listen is up to whoever set it. */
+/* Who may connect to metrics_listen is for the operator to decide. */
 static bool is_local(const struct exchange *ex)
 {
     return ex->client.here || ex->on_metrics;
 }
 
-/* The token is known by now, if one is needed. */
+/* By now the token is verified, if one is needed. */
 static bool check_right(struct exchange *ex)
 {
     enum route_access access = ex->route->access;

@@ -1,4 +1,5 @@
-/* src/http/request_head.c -- the head of a request from the library: checked, its fields read. */
+/* src/http/request_head.c -- checks the head of a request from the library, and reads its
+ * fields. */
 #include "http/exchange_impl.h"
 
 #include <stdlib.h>
@@ -6,9 +7,9 @@
 
 #include "base/str.h"
 
-enum { HEAD_MAX = 64 * 1024 }; /* more than the library takes */
+enum { HEAD_MAX = 64 * 1024 }; /* more than the library accepts */
 
-/* A field whose value is not as the library has it: on one line, without blanks behind it. */
+/* A field whose value differs from the library's: on one line, without trailing blanks. */
 struct field_copy {
     const char *name;
     struct field_copy *next;
@@ -124,7 +125,7 @@ static void append_line(void *context, const char *value)
     buf_add(joined, value, field_length(value));
 }
 
-/* All lines of a field as one (RFC 9110, 5.3). */
+/* Join all lines of a field into one (RFC 9110, 5.3). */
 static int copy_field(struct exchange *ex, const char *name)
 {
     struct buf joined;
@@ -152,10 +153,10 @@ static int copy_fields(struct exchange *ex, const struct head *head)
 
 /* ---- the head ---- */
 
-/* Before 1.0 the library cuts values at a NUL, takes a bare LF for the end of a line, and puts a
- * folded line behind the name of the header. But it leaves the head where it has received it, so
- * that the addresses of the parts tell: between two of them there is one blank or CRLF (RFC 9112,
- * 2.2, 3 and 5.2). */
+/* Before 1.0 the library cuts values at a NUL, accepts a bare LF as the end of a line, and appends
+ * a folded line to the name of the header. But it leaves the head in the memory in which it was
+ * received, so the addresses of the parts show whether exactly one blank or CRLF is between them
+ * (RFC 9112, 2.2, 3 and 5.2). */
 struct scan {
     struct head head;
     const char *next; /* where the next line begins */
@@ -175,7 +176,8 @@ static enum MHD_Result add_header_field(void *context, enum MHD_ValueKind kind, 
 
     (void)kind;
     scan_part(scan, name, name_len, 1);
-    scan->next = value + value_len + strlen("\r\n"); /* blanks, as many as one likes, before it */
+    scan->next = value + value_len + strlen("\r\n"); /* any number of blanks may precede the
+                                                      * value */
     head_add(&scan->head, name, value);
     return MHD_YES;
 }
@@ -197,11 +199,11 @@ static void scan_end(struct exchange *ex, struct scan *scan)
 #else
 static void scan_end(struct exchange *ex, struct scan *scan)
 {
-    (void)ex, (void)scan; /* it looks itself: server.c */
+    (void)ex, (void)scan; /* the library checks this itself: server.c */
 }
 #endif
 
-/* Of an absolute URL: its path, and its host, which counts and not the header (RFC 9112, 3.2.2). */
+/* For an absolute URL: its path, and its host, which overrides the header (RFC 9112, 3.2.2). */
 static int read_absolute(struct exchange *ex, const struct target *target)
 {
     const char *host = ex->path + target->host;

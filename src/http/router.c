@@ -57,7 +57,7 @@ static void allow_method(char allow[ROUTER_ALLOW_TEXT], const char *method)
              strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-/* These match byte for byte, so that a proxy's rule for them holds. */
+/* These paths match byte for byte, so that a proxy's rule for them applies. */
 static bool is_exact(const struct route *route)
 {
     static const char *const beginnings[] = {"/metrics", "/Admin/", "/.well-known/"};

@@ -21,7 +21,7 @@ struct sender {
     struct loop *loop;
     pthread_t thread;
     atomic_bool stopping, quitting;
-    LIST_HEAD(, delivery) slow; /* those that wait for their clients */
+    LIST_HEAD(, delivery) slow; /* deliveries that wait for their clients */
 };
 
 /* ---- waiting for a client ---- */
@@ -82,8 +82,8 @@ static void add_io_part(struct msghdr *message, const void *data, size_t len, si
             (struct iovec){.iov_base = (char *)data + n, .iov_len = len - n};
 }
 
-/* As sendmsg(2) does; a TLS session, which nobody else uses while the connection is suspended,
- * takes one part at a time. */
+/* Like sendmsg(2); a TLS session, which nothing else uses while the connection is suspended, takes
+ * one part at a time. */
 static ssize_t send_parts(const struct delivery *delivery, const struct msghdr *message)
 {
     if (delivery->tls != NULL)
@@ -91,7 +91,8 @@ static ssize_t send_parts(const struct delivery *delivery, const struct msghdr *
     return sendmsg(delivery->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* What is left of the block, in its chunk: 1; 0: the client takes no more now; -1: nor ever. */
+/* Send the rest of the block, with its chunk header. 1: done; 0: the client accepts no more now;
+ * -1: or ever. */
 static int send_rest(struct delivery *delivery)
 {
     const struct buf *block = conversion_block(delivery->conversion);
@@ -124,7 +125,7 @@ static void begin_chunk(struct delivery *delivery)
     delivery->head[0] = '\0';
     if (delivery->chunked)
         snprintf(delivery->head, sizeof(delivery->head), "%zx\r\n", len);
-    /* A chunk of nothing would be the last one. */
+    /* An empty chunk would be the last one. */
     if (len == 0)
         delivery->sent = strlen(delivery->head) + 2;
 }
@@ -158,7 +159,7 @@ static void go_on(struct delivery *delivery)
         conversion_next(delivery->conversion, on_made, delivery);
 }
 
-/* A block is there, the first one or another. */
+/* A block is ready: the first or a later one. */
 static void on_block(struct loop_message *message)
 {
     struct delivery *delivery = container_of(message, struct delivery, message);
@@ -178,8 +179,8 @@ static void on_writable(struct loop_watch *watch)
     go_on(container_of(watch, struct delivery, watch));
 }
 
-/* A socket is writable only once a third of its buffer is free: a client that takes less in that
- * time has not stalled. */
+/* A socket becomes writable only when a third of its buffer is free: a client that takes less than
+ * that in this time has not stalled. */
 static void on_stalled(struct loop_timer *timer)
 {
     struct delivery *delivery = container_of(timer, struct delivery, patience);
@@ -206,7 +207,8 @@ static void *sender_thread(void *arg)
 {
     struct sender *sender = arg;
 
-    setpriority(PRIO_PROCESS, 0, CONVERSION_NICE); /* of this thread alone, on Linux */
+    setpriority(PRIO_PROCESS, 0, CONVERSION_NICE); /* on Linux this changes the calling thread
+                                                    * only */
     loop_enter(sender->loop);
     while (!atomic_load(&sender->quitting)) {
         loop_round(sender->loop);

@@ -1,4 +1,4 @@
-/* src/http/server.c -- libmicrohttpd: the HTTP threads, the way into an exchange. */
+/* src/http/server.c -- libmicrohttpd: the HTTP threads, and the way into an exchange. */
 #include "http/server.h"
 
 #include <stdatomic.h>
@@ -23,50 +23,52 @@
 #include "http/tls.h"
 
 enum {
-    STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
-    /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
+    STALLED_S = 60, /* for a client that stops within a request, or accepts no more of the answer */
+    /* Request headers of up to 10 KB; 431 above. The library clears this memory after each
+     * request. */
     CONNECTION_MEMORY = 12 * 1024,
-    ANSWER_MEMORY = 1536,      /* of that, for the headers of the answer */
-    TARGET_MAX = 10 * 1024,    /* of that; 414 above */
-    VALUE_MEMORY = 64,         /* of that, for each header, cookie and parameter of the query */
-    TOLD_AGAIN_MS = 60 * 1000, /* that an address has too many connections */
-    LAST_ANSWERS_MS = 1000,    /* at a stop, for requests that are on their way */
+    ANSWER_MEMORY = 1536,      /* part of it, for the headers of the answer */
+    TARGET_MAX = 10 * 1024,    /* part of it; 414 above */
+    VALUE_MEMORY = 64,         /* part of it, for each header, cookie and query parameter */
+    TOLD_AGAIN_MS = 60 * 1000, /* between two log lines that an address has too many connections */
+    LAST_ANSWERS_MS = 1000,    /* at a stop, for requests that have been sent already */
 };
 
-/* One thread, with its own part of the connections. */
+/* A thread with its own share of the connections. */
 struct http_thread {
     struct server *server;
     struct MHD_Daemon *daemon;
-    enum socket_kind kind;     /* of its connections */
-    struct thread_owner owner; /* while it is in a request */
+    enum socket_kind kind;     /* kind of its connections */
+    struct thread_owner owner; /* valid while it handles a request */
     atomic_int connections;
-    atomic_bool busy; /* in a request */
+    atomic_bool busy; /* handles a request */
 };
 
-/* A client's, of which the library keeps the address. */
+/* A connection of a client, whose address the library keeps. */
 struct connection {
     struct server *server;
-    struct peer *peer; /* NULL: no memory, or no results are served */
+    struct peer *peer; /* NULL: out of memory, or no results are served */
     struct tls_peer tls;
     struct idle idle;
     bool from_proxy;      /* of trusted_proxies */
     struct target target; /* of its request */
-    bool refused;         /* it has been told so: nothing of it is obeyed any more */
+    bool refused;         /* a refusal was sent: nothing more is obeyed */
 };
 
 struct server {
     struct services services;
     struct http_thread *threads;
-    int thread_count; /* those that have been started */
+    int thread_count; /* those that were started */
     struct listener *listener;
-    struct tls *tls; /* NULL: none is spoken */
+    struct tls *tls; /* NULL: no TLS */
     struct sender *sender;
     struct idle_list *idle;
     struct shares *shares;
     struct metrics *metrics;
     int64_t began_ms; /* monotonic */
-    int64_t told_ms;  /* monotonic, the listener's: in the log, that an address has too many */
-    char first_id[GUID_TEXT]; /* of a request: the others count on from it */
+    int64_t told_ms;  /* monotonic, used by the listener: last log line about an address with too
+                       * many connections */
+    char first_id[GUID_TEXT]; /* of a request: the others count up from it */
     atomic_ullong ids_made;
     struct gate gate;
 };
@@ -86,8 +88,8 @@ struct peer *server_peer(struct MHD_Connection *connection)
     return own != NULL ? own->peer : NULL;
 }
 
-/* The library's time-out is for a client that takes no more of an answer, idle.h for the time
- * between two requests and that in which one arrives. */
+/* The library's time-out is for a client that accepts no more of an answer; idle.h handles the time
+ * between two requests, and while one arrives. */
 static void begin_request(struct server *server, struct MHD_Connection *connection)
 {
     struct connection *own = connection_of(connection);
@@ -108,7 +110,7 @@ static void end_request(struct server *server, struct MHD_Connection *connection
         idle_begin(server->idle, &own->idle, IDLE_REQUEST, clock_mono_ms());
 }
 
-/* The headers have come, and part of the body, or all of it. */
+/* The headers have arrived, and part of the body, or all of it. */
 static void await_body(struct server *server, struct MHD_Connection *connection, bool follows)
 {
     struct connection *own = connection_of(connection);
@@ -129,11 +131,12 @@ static void body_received(struct server *server, struct MHD_Connection *connecti
         idle_received(server->idle, &own->idle, bytes);
 }
 
-/* State of a request that has no exchange any more: an event stream, which lives for long. */
+/* The state of a request that has no exchange any more: an event stream, which may live long. */
 static char streaming;
 
-/* Before 1.0 the library never answers if its memory does not suffice for the parameters: of a
- * target that is rejected it shall see none. The text is its own, and it will change it itself. */
+/* Before 1.0 the library never answers if its memory does not suffice for the query parameters, so
+ * the query of a rejected target is removed. The text belongs to the library, which changes it
+ * itself. */
 #if MHD_VERSION < 0x00097701
 static void cut_query(const char *target)
 {
@@ -149,8 +152,8 @@ static void cut_query(const char *target)
 }
 #endif
 
-/* Past the library, whose memory may not suffice for an answer, or not even for the request: then
- * it would say nothing. It reads the end, and gives the connection up. */
+/* Bypasses the library, whose memory may not suffice for an answer, or even for the request: it
+ * would then send nothing. It reads the end of the connection, and closes it. */
 static void refuse_request(struct http_thread *thread, struct connection *own, enum refusal refusal)
 {
     char text[REFUSAL_TEXT];
@@ -164,7 +167,7 @@ static void refuse_request(struct http_thread *thread, struct connection *own, e
     own->refused = true;
 }
 
-/* As it is sent: the library decodes it afterwards, %00 and %2F too. */
+/* The target as it was sent: the library decodes it afterwards, including %00 and %2F. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_thread *thread = context;
@@ -181,8 +184,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
 }
 
-/* Is there room for the headers of an answer? Otherwise the library closes the connection when the
- * request has been obeyed, without a word. */
+/* Is there room for the headers of an answer? Otherwise the library closes the connection without
+ * an answer, after the request has been carried out. */
 static bool has_room(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
@@ -197,7 +200,7 @@ static bool has_room(struct MHD_Connection *connection)
            CONNECTION_MEMORY;
 }
 
-/* False: give the connection up. */
+/* False: close the connection. */
 static bool on_head(struct http_thread *thread, struct exchange *ex, const char *version)
 {
     struct connection *own = ex != NULL ? connection_of(ex->connection) : NULL;
@@ -215,9 +218,9 @@ static bool on_head(struct http_thread *thread, struct exchange *ex, const char 
     return (!ex->malformed && ex->body_is != BODY_FOLLOWS) || exchange_run(ex);
 }
 
-/* The library calls this when the headers are there, for each part of the body, and at its end;
- * then again after each suspension, until an answer is queued. An answer to the first call closes
- * the connection, so ordinary ones wait for the last. */
+/* The library calls this when the headers have arrived, for each part of the body, and at its end;
+ * then again after each suspension, until an answer is queued. An answer in the first call closes
+ * the connection, so ordinary answers wait for the last call. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **state)
@@ -261,7 +264,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         end_request(thread->server, connection);
 }
 
-/* Behind a proxy there are many clients. */
+/* A proxy's connections are those of many clients. */
 static bool is_from_proxy(const struct server *server, const struct sockaddr *peer)
 {
     return client_is_proxy(server->services.config->trusted_proxies.text, peer);
@@ -283,7 +286,7 @@ static struct connection *open_connection(struct server *server, int fd,
     return own;
 }
 
-/* Half of all is left to others, however few there are. */
+/* Half of all connections is left to others, however few there are. */
 static int connections_per_address(const struct config *config)
 {
     int64_t most = config->connections.number / 2, wanted = config->connections_per_address.number;
@@ -326,11 +329,12 @@ static void close_connection(struct server *server, struct connection *own)
     if (peer_close(own != NULL ? own->peer : NULL))
         listener_ended(server->listener);
     else
-        listener_wake(server->listener); /* it counts until on_maintain() finds it over */
+        listener_wake(server->listener); /* it still counts until on_maintain() finds that it is
+                                          * over */
     free(own);
 }
 
-/* The client's part of it is over. */
+/* The client has finished its part of the handshake. */
 static int on_handshake(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                         const gnutls_datum_t *message)
 {
@@ -343,7 +347,7 @@ static int on_handshake(gnutls_session_t session, unsigned type, unsigned when, 
     return 0;
 }
 
-/* The handshake has the time that headers have. */
+/* The handshake may take as long as headers may. */
 static void secure_connection(struct server *server, struct MHD_Connection *connection,
                               struct connection *own, int fd)
 {
@@ -351,7 +355,7 @@ static void secure_connection(struct server *server, struct MHD_Connection *conn
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
     if (own == NULL || info == NULL) {
-        shutdown(fd, SHUT_RDWR); /* no byte is read that would ask for the certificate */
+        shutdown(fd, SHUT_RDWR); /* no byte is read that would need the certificate */
         return;
     }
     tls_prepare(server->tls, &own->tls, info->tls_session, fd);
@@ -360,7 +364,7 @@ static void secure_connection(struct server *server, struct MHD_Connection *conn
     idle_begin(server->idle, &own->idle, IDLE_HEAD, clock_mono_ms());
 }
 
-/* The library calls this before it closes the socket, too. */
+/* The library also calls this before it closes the socket. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -386,7 +390,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         secure_connection(thread->server, connection, own, info->connect_fd);
 }
 
-/* A thread that is not in a request, of these the one with the fewest connections. */
+/* Of the threads that are not handling a request, the one with the fewest connections. */
 static struct http_thread *idlest_thread(struct server *server, enum socket_kind kind)
 {
     struct http_thread *best = NULL;
@@ -406,7 +410,8 @@ static struct http_thread *idlest_thread(struct server *server, enum socket_kind
     return best;
 }
 
-/* At the very end a new connection is closed at once. The library closes what it does not take. */
+/* At the very end, a new connection is closed at once. The library closes what it does not
+ * accept. */
 static enum listener_accepted on_accept(void *context, enum socket_kind kind, int fd,
                                         const struct sockaddr *address, socklen_t len)
 {
@@ -442,16 +447,16 @@ static int on_maintain(void *context)
     return wait_ms >= 0 && wait_ms < idle_ms ? wait_ms : idle_ms;
 }
 
-/* No bare CR or LF, no NUL, no folding in a head: an older library hides them, see request_head.c.
- */
+/* No bare CR or LF, no NUL, no folding in a head. For an older library, which hides these, see
+ * request_head.c. */
 static const struct MHD_OptionItem discipline[] = {
 #if MHD_VERSION >= 0x00097701
     {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #endif
     {MHD_OPTION_END, 0, NULL}};
 
-/* The library's own pool would give a connection to the thread that its descriptor's number
- * names, be it in a request or not. */
+/* The library's own pool would choose the thread by the number of the descriptor, even if that
+ * thread is handling a request. */
 static int start_thread(struct server *server, enum socket_kind kind, struct err *err)
 {
     struct http_thread *thread = &server->threads[server->thread_count];
@@ -578,7 +583,7 @@ void server_close(struct server *server)
 {
     if (server == NULL)
         return;
-    if (service_holds_sockets()) { /* whoever connects from now on is served by the next server */
+    if (service_holds_sockets()) { /* from now on, new connections are served by the next server */
         listener_stop(server->listener);
         idle_list_await(server->idle, LAST_ANSWERS_MS);
     }
@@ -647,7 +652,7 @@ int64_t server_uptime_ms(const struct server *server)
     return clock_mono_ms() - server->began_ms;
 }
 
-/* A GUID whose last 12 digits count: the random ones before them tell servers apart. */
+/* A GUID whose last 12 digits are a counter; the random digits before them tell servers apart. */
 void server_name_request(struct server *server, char out[GUID_TEXT])
 {
     static const char digits[] = "0123456789abcdef";

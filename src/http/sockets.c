@@ -1,4 +1,4 @@
-/* src/http/sockets.c -- listening sockets from addresses in the configuration. */
+/* src/http/sockets.c -- opens listening sockets for the addresses in the configuration. */
 #include "http/sockets.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "base/service.h"
 #include "base/str.h"
 
-enum { BACKLOG = 1024 }; /* connections the kernel keeps for us */
+enum { BACKLOG = 1024 }; /* connections that the kernel queues for us */
 
 static in_port_t *port_of(struct sockaddr *address)
 {
@@ -25,15 +25,14 @@ static in_port_t *port_of(struct sockaddr *address)
                                           : &((struct sockaddr_in *)address)->sin_port;
 }
 
-/* What is being opened: an entry of `key`. */
+/* The entry of `key` that is being opened. */
 struct opening {
     struct sockets *sockets;
     const char *key, *entry;
     enum socket_kind kind;
 };
 
-/* A socket that is bound to it, of the service manager if that has one; -1: errno says why there is
- * none. */
+/* A socket bound to the address, the service manager's if that has one; -1: errno says why. */
 static int open_socket(const struct sockaddr *at, socklen_t len)
 {
     int fd = service_take_socket(at, len), on = 1, saved;
@@ -71,7 +70,7 @@ static int socket_fail(const struct opening *opening, const char *what, struct e
     return err_errno(err, -E_CONFIG, "%s = \"%s\": %s", opening->key, opening->entry, what);
 }
 
-/* Takes `fd`, which is bound, and `path`. */
+/* Takes over `fd`, which is bound, and `path`. */
 static int add_socket(const struct opening *opening, int fd, char *path, struct err *err)
 {
     struct sockets *sockets = opening->sockets;
@@ -100,7 +99,7 @@ static int check_room(const struct opening *opening, struct err *err)
                    opening->key, opening->entry, SOCKETS_MAX);
 }
 
-/* The resolver has 127.0.0.1 twice where /etc/hosts calls ::1 localhost, too. */
+/* The resolver returns 127.0.0.1 twice if /etc/hosts calls ::1 localhost, too. */
 static bool is_duplicate(const struct addrinfo *found, const struct addrinfo *at)
 {
     while (found != at && (found->ai_addrlen != at->ai_addrlen ||
@@ -109,7 +108,8 @@ static bool is_duplicate(const struct addrinfo *found, const struct addrinfo *at
     return found != at;
 }
 
-/* One more address. 0: it is open, or this machine has no such address: of IPv6, say. */
+/* Open one more address. 0: it is open, or this machine has no such address, for example no
+ * IPv6. */
 static int add_address(const struct opening *opening, const struct addrinfo *at, struct err *err)
 {
     char url[SOCKETS_URL_TEXT];
@@ -144,11 +144,11 @@ static void log_address(const struct opening *opening, const char *url)
     log_info("listen.open", "key=%s url=%s", opening->key, url);
 }
 
-/* All addresses of the name, with one port: if it is 0, that of the first. */
+/* Open all addresses of the name, with one port: if it is 0, that of the first. */
 static int open_addresses(const struct opening *opening, struct addrinfo *found, struct err *err)
 {
     const struct sockets *sockets = opening->sockets;
-    struct sockaddr_in6 bound = {0}; /* or a shorter one of IPv4 */
+    struct sockaddr_in6 bound = {0}; /* or a shorter one, of IPv4 */
     socklen_t len = sizeof(bound);
     char url[SOCKETS_URL_TEXT];
     int rc = 0, before = sockets->count;
@@ -203,7 +203,7 @@ static int open_host(const struct opening *opening, struct err *err)
 
 /* ---- Unix sockets ---- */
 
-/* Somebody may listen on it; if nobody does, a server has left it behind. */
+/* Is there a server on the socket? If not, a server has left it behind. */
 static bool is_stale(const struct sockaddr_un *at)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -216,7 +216,7 @@ static bool is_stale(const struct sockaddr_un *at)
     return refused && lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* One of the service manager's, which makes and removes its path. 0: there is none. */
+/* Take a socket of the service manager, which makes and removes its path. 0: there is none. */
 static int take_path(const struct opening *opening, const struct sockaddr_un *at, struct err *err)
 {
     int fd = service_take_socket((const struct sockaddr *)at, sizeof(*at));
@@ -267,7 +267,7 @@ static int open_unix_socket(const struct opening *opening, const char *path, str
     return rc;
 }
 
-/* ---- all of them ---- */
+/* ---- all sockets ---- */
 
 int sockets_open(struct sockets *sockets, const char *key, const char *list, enum socket_kind kind,
                  struct err *err)

@@ -1,4 +1,5 @@
-/* src/http/status_cache.c -- complete reports in a table of small sets, a lock for many sets. */
+/* src/http/status_cache.c -- complete reports, in a table of small sets with a lock for many
+ * sets. */
 #include "http/status_cache.h"
 
 #include <stdlib.h>
@@ -7,11 +8,11 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-/* 16 MiB when it is full, of which only what was used is in memory. */
+/* 16 MiB when it is full; only the used part of it is in memory. */
 enum { SETS = 65536, WAYS = 4, LOCKS = 64 };
 
 struct place {
-    uint64_t version; /* 0: nothing is here */
+    uint64_t version; /* 0: empty */
     struct guid id;
     int64_t user_id, rows, expires_ms;
     int attempt;
@@ -42,7 +43,7 @@ static unsigned status_set(const struct guid *id)
 {
     unsigned index;
 
-    /* Other random bytes of a version 7 GUID than store_version() uses. */
+    /* Other random bytes of a version 7 GUID than those that store_version() uses. */
     memcpy(&index, id->bytes + GUID_BYTES - 2 * sizeof(index), sizeof(index));
     return (index >> 8) % SETS;
 }
@@ -84,7 +85,7 @@ void status_cache_keep(struct status_cache *status_cache, const struct report *r
     lock_take(&status_cache->locks[set % LOCKS]);
     while (way < WAYS && places[way].version != 0 && !guid_eq(&places[way].id, &report->id))
         way++;
-    if (way == WAYS) /* the new one says by a random byte who makes room */
+    if (way == WAYS) /* a random byte of the new id selects which entry is replaced */
         way = (int)(report->id.bytes[GUID_BYTES - 1] % WAYS);
     places[way] = (struct place){.version = version,
                                  .id = report->id,

@@ -30,7 +30,7 @@ const unsigned char tls_refusal[7] = {21, 3, 3, 0, 2, 2, 80}; /* fatal, internal
 
 enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20 };
 
-/* Both are read by connections that have begun, so that those that were replaced are kept. */
+/* Both are used by connections that have begun, so replaced ones are kept. */
 struct pair {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned count;
@@ -117,7 +117,7 @@ static bool belong_together(const struct pair *pair)
     return good;
 }
 
-/* Reads what is in the texts. */
+/* Parse the texts. */
 static int parse(const struct tls *tls, struct pair *pair, struct err *err)
 {
     const char *key_file = *tls->key != '\0' ? tls->key : tls->certificate;
@@ -175,7 +175,7 @@ static bool read_validity(const struct pair *pair, time_t *ret_from, time_t *ret
     return good;
 }
 
-/* What is wrong with it now; NULL: nothing. */
+/* What is wrong with its dates now; NULL: nothing. */
 static const char *time_problem(const struct pair *pair)
 {
     time_t now = time(NULL), from = 0, until = 0;
@@ -214,7 +214,7 @@ int tls_open(const char *certificate, const char *key, struct tls **ret, struct 
         return rc;
     }
     problem = time_problem(pair);
-    if (problem != NULL) /* served all the same: a client may be content with it */
+    if (problem != NULL) /* it is served all the same: clients may accept it */
         log_warn("tls.certificate", "problem=%s", problem);
     use(tls, pair);
     *ret = tls;

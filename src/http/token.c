@@ -1,4 +1,4 @@
-/* src/http/token.c -- JWTs by libcrypto's HMAC. */
+/* src/http/token.c -- JWTs, with libcrypto's HMAC. */
 #include "http/token.h"
 
 #include <jansson.h>
@@ -17,7 +17,7 @@ enum { MAC_BYTES = 32, SECRET_BYTES = 32 };
 
 static const char refresh_purpose[8] = "rd-fresh";
 
-/* base64url of {"alg":"HS256","typ":"JWT"} and the dot behind it: before keys had ids. */
+/* base64url of {"alg":"HS256","typ":"JWT"} and the following dot, from before keys had ids. */
 static const char plain_header[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
 _Static_assert(sodium_base64_ENCODED_LEN(SECRET_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING) ==
@@ -107,7 +107,7 @@ static int read_claims(const char *text, size_t len, struct token_claims *ret)
 }
 
 struct reading {
-    const char *text, *payload, *dot; /* behind the header, and before the signature */
+    const char *text, *payload, *dot; /* after the header, and before the signature */
     unsigned char given[MAC_BYTES];
 };
 

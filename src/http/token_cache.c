@@ -1,4 +1,4 @@
-/* src/http/token_cache.c -- known tokens in a table of small sets, each with its lock. */
+/* src/http/token_cache.c -- known tokens, in a table of small sets, each with its lock. */
 #include "http/token_cache.h"
 
 #include <sodium.h>
@@ -16,13 +16,13 @@ enum {
 struct set {
     struct lock lock;
     struct cached_token *ways[WAYS];
-    unsigned next; /* who makes room */
+    unsigned next; /* which entry is replaced next */
 };
 
 struct token_cache {
-    /* Of the hash: nobody can choose tokens that meet in one set. And since tokens are compared
-     * only when their hashes are the same, the time it takes says nothing of how much of a guess is
-     * right. */
+    /* Key of the hash: nobody can choose tokens that fall into the same set. And since tokens are
+     * compared only if their hashes are equal, the time taken reveals nothing about how much of a
+     * guess is right. */
     unsigned char key[crypto_shorthash_KEYBYTES];
     struct set sets[SETS];
 };
@@ -51,8 +51,8 @@ void token_cache_free(struct token_cache *token_cache)
     free(token_cache);
 }
 
-/* Of the end of the token, where its signature is: as good as random, and unknown to who does not
- * have the token. */
+/* A hash of the end of the token, which is its signature: as good as random, and unknown without
+ * the token. */
 static uint64_t hash_of(const struct token_cache *token_cache, const char *token, size_t len)
 {
     size_t tail = len < HASHED ? len : HASHED;
@@ -69,7 +69,7 @@ static struct set *token_set(struct token_cache *token_cache, uint64_t hash)
     return &token_cache->sets[hash % SETS];
 }
 
-/* The place of that token in the set, or -1. */
+/* The index of the token in the set, or -1. */
 static int way_of(const struct set *set, uint64_t hash, const char *token, size_t len)
 {
     lock_check_held(&set->lock);

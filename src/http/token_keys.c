@@ -1,5 +1,5 @@
-/* src/http/token_keys.c -- the file with the keys of access tokens, read, replaced and looked at
- * again. */
+/* src/http/token_keys.c -- the file with the keys of access tokens: reads it, replaces it, and
+ * notices changes. */
 #include "http/token_keys.h"
 
 #include <jansson.h>
@@ -33,8 +33,9 @@ struct token_keys {
     char *path;
     struct stat file; /* as it was before it was read */
     struct set set;
-    struct stat changed; /* the same of `other`, whose keys none has fitted yet; none, if the … */
-    struct set other;    /* … file can't be used, which is tried again at: */
+    struct stat changed; /* the same of `other`, a changed file none of whose keys has matched yet;
+                          * no keys if the … */
+    struct set other;    /* … file cannot be used, which is retried at: */
     int64_t try_ms;      /* monotonic */
 };
 
@@ -52,7 +53,7 @@ void token_key_derive(const struct token_key *key, const char purpose[8],
     crypto_kdf_derive_from_key(out, TOKEN_DERIVED_BYTES, 1, purpose, key->bytes);
 }
 
-/* Fill id and header of a key whose bytes are known; false: no memory. */
+/* Fill in id and header of a key whose bytes are known; false: out of memory. */
 static bool name_token_key(struct token_key *key)
 {
     unsigned char id[ID_BYTES];
@@ -87,7 +88,7 @@ static bool read_jwk(const json_t *jwk, bool is_first, struct token_key *ret)
            is_first == (replaced_s == 0) && replaced_s >= 0 && name_token_key(ret);
 }
 
-/* False: `text` is no such set. */
+/* False: `text` is not such a set. */
 static bool read_jwks(const struct buf *text, struct set *ret)
 {
     json_t *root = json_loadb(buf_str(text), text->len, JSON_REJECT_DUPLICATES, NULL);
@@ -213,9 +214,9 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Whoever makes up tokens and links pays for each with a stat(), a fiftieth of their request; so
- * that it is no more while a new file waits for its SIGHUP, or a broken one for its repair, that is
- * read once. */
+/* Made-up tokens and links cost a stat() each, a fiftieth of their request. To keep it at that
+ * while a new file waits for its SIGHUP, or a broken one for its repair, the changed file is read
+ * only once. */
 static void read_changed_file(struct token_keys *keys, const struct stat *now)
 {
     const struct key_file file = file_of(keys->path);
@@ -230,8 +231,8 @@ static void read_changed_file(struct token_keys *keys, const struct stat *now)
         sodium_memzero(&keys->other, sizeof(keys->other));
 }
 
-/* Only a key that fits makes this node sign with new ones: so nobody but who has been given a token
- * of another node can hurry it, while a file is copied from node to node. */
+/* This node signs with the new keys only once one of them matches a token. So only a token from
+ * another node can trigger this while the file is copied from node to node. */
 static int find_in_file(struct token_keys *keys, token_fits_fn *fits, void *context)
 {
     struct stat now;
@@ -331,7 +332,7 @@ static int take_out_token_key(struct set *set, const char *path, const char *id,
     return 0;
 }
 
-/* `context`: the id of the key to take out, or NULL for a new one. */
+/* `context`: the id of the key to remove, or NULL for a new key. */
 static int change_token_set(void *context, const struct key_file *file, const struct buf *before,
                             struct buf *after, struct err *err)
 {

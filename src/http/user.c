@@ -19,19 +19,19 @@
 enum {
     LOGGED_NAME_MAX = 64,
     LOGGED_UNKNOWN_MAX = 17, /* with its NUL */
-    SECRET_MAX = 255,        /* bytes of a refresh token we look at */
+    SECRET_MAX = 255,        /* bytes of a refresh token that are examined */
     ANSWER_MAX = 2 * TOKEN_TEXT_MAX,
 };
 static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
 
-/* A login under way, or a refresh: what must outlive the steps, cleared at the end. */
+/* A login or refresh in progress: what must outlive the steps; cleared at the end. */
 struct login {
     struct password_work check;
     char name[USER_NAME_MAX + 1];
-    enum metrics_login refusal;      /* why nobody may log in; LOGIN_OPENED: somebody */
+    enum metrics_login refusal;      /* why the login is refused; LOGIN_OPENED: it is not */
     struct guid session, access;     /* of the new access token */
-    int64_t ends_ms;                 /* when its session does, at the latest */
-    bool cookie;                     /* the refresh token is one, not in a body */
+    int64_t ends_ms;                 /* when the session ends, at the latest */
+    bool cookie;                     /* the refresh token is a cookie, not in a body */
     char refresh[LOGIN_COOKIE_TEXT]; /* the new refresh token, and … */
     const uint8_t *wanted_hash;      /* … the hash that it must have; NULL: any */
 };
@@ -42,7 +42,7 @@ static void login_free(void *state)
     free(state);
 }
 
-/* The exchange's login, made and owned by it; NULL: replied. */
+/* Make the exchange's login, which it owns; NULL: replied. */
 static struct login *new_login(struct exchange *ex)
 {
     struct login *login = calloc(1, sizeof(*login));
@@ -66,7 +66,7 @@ static void hash_token(const char *token, uint8_t out[STORE_HASH_BYTES])
     SHA256((const unsigned char *)token, strlen(token), out);
 }
 
-/* The refresh token that goes with the access token; 0: it is not the one that is wanted. */
+/* Make the refresh token that belongs to the access token; 0: it does not have the wanted hash. */
 static int make_refresh_with(void *context, const struct token_key *key)
 {
     struct login *login = context;
@@ -88,7 +88,8 @@ static void make_refresh(struct exchange *ex, struct login *login)
     token_keys_sign(ex->services->token_keys, make_refresh_with, login);
 }
 
-/* The one that another request, on any node, was answered with: false: none of our keys made it. */
+/* Make the refresh token again that another request, on any node, was answered with; false: none of
+ * our keys made it. */
 static bool find_refresh(struct exchange *ex, struct login *login,
                          const struct store_rotate *rotate)
 {
@@ -97,7 +98,7 @@ static bool find_refresh(struct exchange *ex, struct login *login,
     return token_keys_find(ex->services->token_keys, make_refresh_with, login) == 1;
 }
 
-/* {"accessToken", "refreshToken"}, without envelope; a cookie is not in the body. */
+/* {"accessToken", "refreshToken"}, without an envelope; a cookie is not in the body. */
 static void reply_pair(struct exchange *ex, const char *user, const struct login *login)
 {
     int64_t now_s = store_now_ms(ex->services->store) / 1000;
@@ -135,7 +136,7 @@ static void refuse_login(struct exchange *ex)
         USER_FAILURES_MAX, USER_LOCK_MS / 60000);
 }
 
-/* Of what was typed for a name, the beginning: now and then it is a password. */
+/* Only the beginning of the text entered as a name is logged: it may be a password. */
 static void log_login(struct exchange *ex, const struct login *login)
 {
     bool opened = ex->op.rc == 0 && ex->op.login.opened;
@@ -173,8 +174,8 @@ static void login_recorded(struct exchange *ex)
         refuse_login(ex);
 }
 
-/* Write the outcome down, also for nobody (user_id 0): so that every refusal goes the same way.
- * What is left between a user and nobody is one fsync, a hundredth of the password's work. */
+/* Record the outcome, also for an unknown user (user_id 0), so that every refusal takes the same
+ * path. The only difference left is one fsync, a hundredth of the work for the password. */
 static void password_checked(struct exchange *ex)
 {
     struct login *login = ex->state;
@@ -195,7 +196,8 @@ static void password_checked(struct exchange *ex)
     exchange_post(ex, login_recorded);
 }
 
-/* Known or not, allowed or not: the same work from here on, so that the time does not tell. */
+/* Known or unknown, allowed or not: the same work from here on, so that the duration reveals
+ * nothing. */
 static void user_looked_up(struct exchange *ex)
 {
     struct login *login = ex->state;
@@ -225,7 +227,7 @@ static bool read_cookie_wish(struct exchange *ex, bool *ret)
         exchange_reply_error(ex, &ex->err, NULL);
         return false;
     }
-    /* Another site's page may not log its visitors in as somebody else. */
+    /* Another site's page must not log its visitors in as another user. */
     return !*ret || login_cookie_check_origin(ex);
 }
 
@@ -263,7 +265,7 @@ static void token_rotated(struct exchange *ex)
         reply_pair(ex, rotate->user.name, login);
 }
 
-/* The refresh token that is presented: in the body, or, if there is none, the cookie. False:
+/* Read the given refresh token: from the body, or, if there is none, from the cookie. False:
  * replied. */
 static bool read_refresh(struct exchange *ex, struct login *login, struct store_rotate *rotate)
 {
@@ -281,7 +283,7 @@ static bool read_refresh(struct exchange *ex, struct login *login, struct store_
     }
     if (!auth_signature(ex) || !password_work_take(ex, "refreshToken", given, sizeof(given)))
         return false;
-    if (strchr(given, '.') != NULL) { /* a cookie: its session goes on by cookie only */
+    if (strchr(given, '.') != NULL) { /* a cookie: its session continues by cookie only */
         auth_refuse(ex);
         return false;
     }

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "http/report_find.h"
 
-enum { ANSWER_MAX = STORE_ACTIVE_MAX * 1024 + 1024 }; /* a name, escaped, fits */
+enum { ANSWER_MAX = STORE_ACTIVE_MAX * 1024 + 1024 }; /* room for escaped names */
 
 int user_active_limit(const struct exchange *ex)
 {

@@ -46,7 +46,7 @@ static void password_changed(struct exchange *ex)
                    NULL);
 }
 
-/* All sessions end with it, the one that the check has opened too. */
+/* All sessions end, including the one that the check has opened. */
 static void old_password_recorded(struct exchange *ex)
 {
     const struct password_work *change = ex->state;
@@ -60,7 +60,7 @@ static void old_password_recorded(struct exchange *ex)
     exchange_post(ex, password_changed);
 }
 
-/* A failure counts as one of a login does, so that nobody tries out passwords with a token. */
+/* A failure counts like that of a login, so that nobody can try passwords with a token. */
 static void old_password_checked(struct exchange *ex)
 {
     struct password_work *change = ex->state;
@@ -76,7 +76,7 @@ static void old_password_checked(struct exchange *ex)
     }
     op = &exchange_op(ex, STORE_LOGIN)->login;
     *op = password_work_login(ex, change);
-    randombytes_buf(op->refresh_hash, sizeof(op->refresh_hash)); /* of no token */
+    randombytes_buf(op->refresh_hash, sizeof(op->refresh_hash)); /* belongs to no token */
     op->refresh_expires_ms = op->now_ms;
     exchange_post(ex, old_password_recorded);
 }
@@ -101,7 +101,7 @@ void user_password(struct exchange *ex)
         exchange_fail(ex, -E_NOMEM, "out of memory");
         return;
     }
-    ex->state = work; /* it outlives the steps */
+    ex->state = work; /* it has to outlive the steps */
     ex->state_free = change_free;
     ex->act.change = "password";
     if (!password_work_take(ex, "oldPassword", work->password, sizeof(work->password)) ||

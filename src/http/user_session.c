@@ -1,5 +1,5 @@
-/* src/http/user_session.c -- GET /User/Sessions and DELETE /User/Session: where one is logged in.
- */
+/* src/http/user_session.c -- GET /User/Sessions and DELETE /User/Session: where the user is logged
+ * in. */
 #include "http/user.h"
 
 #include "base/json.h"
