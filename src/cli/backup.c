@@ -1,4 +1,5 @@
-/* src/cli/backup.c -- `reportd backup`: the store and its results, while a server uses them. */
+/* src/cli/backup.c -- `reportd backup`: copies the store and its results while a server uses
+ * them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-/* src/cli/check.c -- `reportd check`: what is wrong with report definitions, with file and line. */
+/* src/cli/check.c -- `reportd check`: reports what is wrong with report definitions, with file and
+ * line. */
 #include "cli/check.h"
 
 #include <dirent.h>
@@ -18,13 +19,13 @@
 #include "core/rights.h"
 #include "http/tls.h"
 
-/* The report that a file of the folder defines. */
+/* The report that a file in the folder defines. */
 struct entry {
     char *name, *file;
 };
 
 struct checker {
-    struct config *config; /* NULL: only the files are looked at */
+    struct config *config; /* NULL: only the files are checked */
     size_t definitions, problems, warnings;
     struct entry *entries; /* of the folder that is being checked */
     size_t entry_count;
@@ -53,7 +54,7 @@ static void tell_problem(struct checker *checker, const char *text)
     say_line(stdout, "%s", text);
 }
 
-/* By line, as the parser and the database have found them. */
+/* In order of line, whether the parser or the database has found them. */
 static void print_problems(struct checker *checker, const char *file, struct problems *problems)
 {
     problems_sort(problems);
@@ -66,7 +67,7 @@ static void print_problems(struct checker *checker, const char *file, struct pro
     checker->warnings += problems->count + problems->dropped - problems->errors;
 }
 
-/* Two reports of one folder cannot have one name. */
+/* Two reports in one folder cannot have the same name. */
 static void check_twin(struct checker *checker, const struct definition *def,
                        struct problems *problems)
 {
@@ -86,7 +87,7 @@ static void check_twin(struct checker *checker, const struct definition *def,
         (struct entry){.name = strdup(def->name), .file = strdup(def->file)};
 }
 
-/* A day of the past may have been allowed, or be again. */
+/* Only a warning, since on another day the default may be within the limits. */
 static void check_defaults(const struct definition *def, struct problems *problems)
 {
     struct err err = {0};
@@ -107,7 +108,7 @@ static void check_defaults(const struct definition *def, struct problems *proble
     buf_done(&value);
 }
 
-/* A definition that parsed. */
+/* Check a definition that was parsed. */
 static void check_definition(struct checker *checker, const struct definition *def,
                              struct problems *problems)
 {
@@ -132,7 +133,7 @@ static void check_definition(struct checker *checker, const struct definition *d
                      "it, or remove this line");
 }
 
-/* In a folder, the other files of it matter too. */
+/* In a folder, its other files matter too. */
 static void check_definition_file(struct checker *checker, const char *path, bool in_folder)
 {
     const char *zone = checker->config != NULL ? config_timezone(checker->config) : NULL;
@@ -157,7 +158,7 @@ static void check_definition_file(struct checker *checker, const char *path, boo
 
 /* ---- folders ---- */
 
-/* One that is not a definition, although it may be meant as one, is told. */
+/* A file that is not a definition, but may have been meant as one, is reported. */
 static void check_entry(struct checker *checker, const char *path)
 {
     const char *why = "this subfolder is not read; move its files into the reports folder";
@@ -169,7 +170,7 @@ static void check_entry(struct checker *checker, const char *path)
         if (len <= 4 || !str_eq_nocase(path + len - 4, ".sql"))
             return;
         if (str_eq(path + len - 4, ".sql")) {
-            /* A link to nothing is read, and its problem told. */
+            /* A dangling link is read, and its problem is reported. */
             if (!found || S_ISREG(st.st_mode))
                 check_definition_file(checker, path, true);
             return;
@@ -191,7 +192,7 @@ static void forget_entries(struct checker *checker)
     checker->entry_count = 0;
 }
 
-/* The files that a server would read, in its order, and those that it would not. */
+/* Check the files that a server would read, in its order, and report those that it would ignore. */
 static void check_definition_folder(struct checker *checker, const char *folder)
 {
     size_t len = strlen(folder), before = checker->definitions;
@@ -232,7 +233,7 @@ static void check_path(struct checker *checker, const char *path)
         check_definition_file(checker, path, false);
 }
 
-/* What serve would not start with. */
+/* Check what would keep serve from starting. */
 static void check_serving(struct checker *checker)
 {
     const struct config *config = checker->config;

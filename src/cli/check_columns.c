@@ -1,4 +1,5 @@
-/* src/cli/check_columns.c -- warnings about columns, by the names that the database gives them. */
+/* src/cli/check_columns.c -- warnings about columns, based on the names that the database gives
+ * them. */
 #include <string.h>
 #include <strings.h>
 
@@ -7,9 +8,9 @@
 #include "cli/check_shape.h"
 
 enum {
-    POSTGRES_NAME_MAX = 63, /* bytes that it keeps of a name (NAMEDATALEN) */
+    POSTGRES_NAME_MAX = 63, /* bytes of a name that it keeps (NAMEDATALEN) */
     SHOWN_MAX = 40,         /* bytes of an expression in a message */
-    EQUALITIES_MAX = 3,     /* that are followed from one column to the next */
+    EQUALITIES_MAX = 3,     /* equalities followed from one column to the next */
 };
 
 struct columns {
@@ -17,14 +18,14 @@ struct columns {
     struct problems *problems;
     const char *const *names;
     size_t count;
-    bool one_object; /* the rows are of one, which a run makes sure of */
+    bool one_object; /* the rows form one object, which a run makes sure of */
     bool postgres;
     struct shape shape;
 };
 
 #define warn(columns, line, ...) problems_add((columns)->problems, (line), true, __VA_ARGS__)
 
-/* Is each column one item of the select list? Otherwise its text has not been understood. */
+/* Is each column one item of the select list? Otherwise the text was not understood. */
 static bool is_understood(const struct columns *columns)
 {
     const struct shape *shape = &columns->shape;
@@ -40,7 +41,7 @@ static bool is_understood(const struct columns *columns)
 
 /* ---- names ---- */
 
-/* Is the token that name, in whatever case? */
+/* Is the token that name, in any case? */
 static bool is_called(const struct columns *columns, size_t i, const char *name)
 {
     const struct sql_token *token = shape_token(&columns->shape, i);
@@ -50,18 +51,18 @@ static bool is_called(const struct columns *columns, size_t i, const char *name)
     for (at += quoted, end -= quoted; at < end && *name != '\0'; at++, name++) {
         if (strncasecmp(at, name, 1) != 0)
             return false;
-        at += quoted && *at == *token->text && at + 1 < end; /* doubled */
+        at += quoted && *at == *token->text && at + 1 < end; /* a doubled quote */
     }
     return *name == '\0' && (at == end || at - token->text - quoted >= POSTGRES_NAME_MAX);
 }
 
-/* Does the statement have the name, for a column or as an alias? */
+/* Does the statement contain the name, as a column or an alias? */
 static bool is_written_name(const struct columns *columns, const char *name)
 {
     const struct shape *shape = &columns->shape;
 
     for (size_t i = 0; i < shape->count; i++) {
-        bool alias = i > 0 && shape_is(shape, i - 1, "as"); /* AS '…' is told elsewhere */
+        bool alias = i > 0 && shape_is(shape, i - 1, "as"); /* AS '…' is reported by check_sql.c */
 
         if ((shape_is_name(shape, i) ||
              (alias && shape_token(&columns->shape, i)->kind == SQL_QUOTED)) &&
@@ -78,7 +79,7 @@ static void check_column_name(const struct columns *columns, size_t i)
     const struct shape_range item = columns->shape.items[i];
     size_t len;
 
-    /* A plain one in SQLite comes from a table, as that of rowid does. */
+    /* In SQLite a plain name comes from a table, such as that of rowid. */
     if (is_written_name(columns, name) || (!columns->postgres && sql_name_starts(*name) &&
                                            sql_name_length(name, strlen(name)) == strlen(name)))
         return;
@@ -104,7 +105,7 @@ static bool has_both_cases(const struct sql_token *token)
     return small && capital;
 }
 
-/* PostgreSQL makes the letters of a name small that is not quoted. */
+/* PostgreSQL folds an unquoted name to lower case. */
 static void check_case(const struct columns *columns, size_t i)
 {
     size_t alias = columns->shape.items[i].to - 1;
@@ -144,7 +145,7 @@ static struct shape_range expression(const struct columns *columns, size_t i)
     return item;
 }
 
-/* Of items that are made of the column, or come from its table; -1: there are none. */
+/* The lowest level of items that use the column, or come from its table; -1: there are none. */
 static int kin_level(const struct columns *columns, struct shape_range column)
 {
     const struct shape *shape = &columns->shape;
@@ -165,7 +166,7 @@ static int kin_level(const struct columns *columns, struct shape_range column)
     return level;
 }
 
-/* The level of the column that the term is, by number, alias or expression; -1: of none. */
+/* The level of the column that the term names by number, alias or expression; -1: none. */
 static int item_level(const struct columns *columns, struct shape_range term)
 {
     char number[8] = "";
@@ -186,8 +187,8 @@ static int item_level(const struct columns *columns, struct shape_range term)
     return -1;
 }
 
-/* The outermost level that the term tells the rows of: that of its column, or of one that is equal
- * to it by a join. -1: not known. */
+/* The outermost level whose rows the term distinguishes: that of its column, or of a column that a
+ * join makes equal to it. -1: unknown. */
 static int term_level(const struct columns *columns, struct shape_range term, int hops)
 {
     const struct shape *shape = &columns->shape;
@@ -211,7 +212,7 @@ static int term_level(const struct columns *columns, struct shape_range term, in
     return level;
 }
 
-/* Does the name look like one of a key? */
+/* Does the name look like that of a key? */
 static bool is_key_name(const struct sql_token *token)
 {
     static const char *const ends[] = {"id", "key", "no", "nr", "code", "number", "name"};
@@ -227,8 +228,8 @@ static bool is_key_name(const struct sql_token *token)
     return false;
 }
 
-/* Is every row of one object of the level, by WHERE id = 1? Unless `item` is empty: of one that
- * has one value in this item. */
+/* Do all rows belong to one object of the level, because of WHERE id = 1? With a non-empty `item`:
+ * to objects with the same value of this item. */
 static bool is_fixed(const struct columns *columns, int level, struct shape_range item)
 {
     const struct shape *shape = &columns->shape;
@@ -250,7 +251,7 @@ static bool is_fixed(const struct columns *columns, int level, struct shape_rang
     return false;
 }
 
-/* Does the expression give one value for all rows, as far as its text can tell? */
+/* Does the expression have the same value in all rows, as far as its text shows? */
 static bool is_constant(const struct columns *columns, struct shape_range range)
 {
     const struct shape *shape = &columns->shape;
@@ -261,12 +262,12 @@ static bool is_constant(const struct columns *columns, struct shape_range range)
         if (shape_is_name(shape, i) && shape_is(shape, i + 1, "."))
             return false;
     }
-    /* Not a name by itself: a word of SQL, as in date '2024-01-01' and current_date, or a type. */
+    /* Not a plain name: a word of SQL, as in date '2024-01-01' and current_date, or a type. */
     return range.to - range.from != 1 || !shape_is_name(shape, range.from) ||
            strncasecmp(shape_token(&columns->shape, range.from)->text, "current_", 8) == 0;
 }
 
-/* A column of that level which may differ from row to row; count: none. */
+/* A column of that level which may differ from row to row; columns->count: none. */
 static size_t varying_item(const struct columns *columns, int level)
 {
     size_t i = 0;
@@ -278,8 +279,8 @@ static size_t varying_item(const struct columns *columns, int level)
     return i;
 }
 
-/* Elements go to the parent of the row before, so rows of one parent have to stand together. What
- * cannot be told from the text is taken for good. */
+/* Elements go to the parent of the previous row, so rows of one parent have to be together. What
+ * the text does not show is assumed to be right. */
 static void check_nesting(const struct columns *columns)
 {
     const struct shape *shape = &columns->shape;

@@ -1,5 +1,5 @@
-/* src/cli/check_database.c -- a definition against its database: does every statement compile, may
- * it be run, and do its columns suit their declarations? */
+/* src/cli/check_database.c -- checks a definition with its database: does every statement compile,
+ * is it permitted, and do its columns fit their declarations? */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,25 +14,29 @@
 
 enum {
     HINT_MAX = 192,         /* bytes */
-    COLUMNS_TOLD_MAX = 256, /* of a statement with more, only the first mistake in a name is told */
+    COLUMNS_TOLD_MAX = 256, /* if a statement has more, only the first mistake in a name is
+                             * reported */
 };
 
-/* One definition against its database. */
+/* One definition and its database. */
 struct probe {
     const struct definition *def;
     struct problems *problems;
     enum check_engine engine;
     struct source *source;
     struct param_value *values;        /* every parameter, without a value */
-    bool *column_found;                /* as def->columns */
-    bool *column_alike;                /* there is one whose name is the same except for case */
-    bool columns_known;                /* every statement that has some could be compiled */
-    bool reachable;                    /* false: the database is not, which has been told */
-    const struct statement *statement; /* that the database is asked about; NULL: none */
-    int line;                          /* of it */
+    bool *column_found;                /* per declared column, as def->columns */
+    bool *column_alike;                /* per declared column: there is one whose name differs only
+                                        * in case */
+    bool columns_known;                /* every statement with columns could be compiled */
+    bool reachable;                    /* false: the database is not reachable, which was
+                                        * reported */
+    const struct statement *statement; /* the statement that the database is asked about; NULL:
+                                        * none */
+    int line;                          /* of the statement */
 };
 
-/* Has the statement the word in quotes of names, other than as an alias? */
+/* Does the statement contain the word as a quoted name, other than as an alias? */
 static bool has_quoted(const struct statement *statement, const char *word, size_t len)
 {
     struct sql_walk walk;
@@ -46,7 +50,7 @@ static bool has_quoted(const struct statement *statement, const char *word, size
     return found;
 }
 
-/* What was probably meant by what the database does not understand; "": that is not known. */
+/* The probable meaning of what the database does not understand; "": unknown. */
 static const char *hint(const struct probe *probe, const char *detail, char room[HINT_MAX])
 {
     static const char sqlite[] = "no such column: ", postgres[] = "column \"";
@@ -75,8 +79,8 @@ static const char *hint(const struct probe *probe, const char *detail, char room
     return room;
 }
 
-/* Tell what the source refused: the detail, which is for the one who writes the SQL, before the
- * messages for users. source_query() puts the exact line before the detail. */
+/* Report what the source refused: the detail, which is for the author of the SQL, before the
+ * message for users. source_query() puts the exact line before the detail. */
 static void tell_err(struct probe *probe, int line, const struct err *err)
 {
     const char *detail = err->detail, *text = err->text;
@@ -108,13 +112,13 @@ static void on_notice(void *context, const char *text)
 {
     struct probe *probe = context;
 
-    if (strstr(text, "(42622)") == NULL) /* a name that is cut: check_sql() knows the line */
+    if (strstr(text, "(42622)") == NULL) /* a truncated name: check_sql() knows its line */
         problems_add(probe->problems, probe->line, true, "postgresql: %s", text);
 }
 
 /* ---- columns ---- */
 
-/* Is the column declared, and as what it can be? */
+/* Is the column declared, and does the type fit? */
 static void probe_column(struct probe *probe, const struct source_query *query, size_t i)
 {
     const char *name = source_column_name(query, i);
@@ -133,7 +137,7 @@ static void probe_column(struct probe *probe, const struct source_query *query, 
         problems_add(probe->problems, column->line, false, "%s", err.text);
 }
 
-/* The line of the name, which the statement gives with AS. */
+/* The line on which the statement gives the column its name, with AS. */
 static int line_of(const struct statement *statement, const char *name)
 {
     struct sql_walk walk;
@@ -151,7 +155,7 @@ static int line_of(const struct statement *statement, const char *name)
     return line;
 }
 
-/* Have the columns a place in the JSON? If not, the last of them is told. */
+/* Do the columns fit together in the JSON? If not, the last of them is reported. */
 static bool have_place(struct probe *probe, const char *const *names, size_t count, bool tell)
 {
     struct json_rows *rows = NULL;
@@ -167,7 +171,7 @@ static bool have_place(struct probe *probe, const char *const *names, size_t cou
     return good;
 }
 
-/* Each column without a place is told, and left out for those behind it. */
+/* Each column that does not fit is reported, and left out for the columns after it. */
 static void tell_names(struct probe *probe, const char **names, size_t count)
 {
     size_t kept = 0;
@@ -185,14 +189,14 @@ static void check_result_names(struct probe *probe, const char **names, size_t c
 
     for (size_t i = 0; i < count; i++)
         arrays |= strstr(names[i], "[]") != NULL;
-    if (good || !arrays) /* how arrays are sorted matters when they have their place */
+    if (good || !arrays) /* the order of arrays matters only once the columns fit */
         check_columns(statement, names, count, statement == &probe->def->summary, probe->engine,
                       probe->problems);
     if (!good && count <= COLUMNS_TOLD_MAX)
         tell_names(probe, names, count);
 }
 
-/* Those of results, a set or the summary: can they be rendered? */
+/* For results, a set or the summary: can the columns be rendered? */
 static void probe_columns(struct probe *probe, const struct source_query *query)
 {
     size_t count = source_columns(query);
@@ -233,7 +237,7 @@ static void tell_missing(struct probe *probe)
 
 /* ---- statements ---- */
 
-/* False: could not. */
+/* False: it failed. */
 static bool begin_probe(struct probe *probe)
 {
     const struct source_session session = {
@@ -246,7 +250,7 @@ static bool begin_probe(struct probe *probe)
     return false;
 }
 
-/* The query of a parameter's values gives a value and a label. */
+/* The query for a parameter's values has to return a value and a label. */
 static void probe_choices(struct probe *probe, const struct source_query *query,
                           const struct statement *statement)
 {
@@ -259,7 +263,7 @@ static void probe_choices(struct probe *probe, const struct source_query *query,
     }
 }
 
-/* A transaction for each: in PostgreSQL one ends with the first statement that does not compile. */
+/* One transaction per statement: in PostgreSQL a statement that does not compile ends it. */
 static void probe_statement(struct probe *probe, const struct statement *statement, bool rendered)
 {
     struct source_query *query = NULL;
@@ -286,7 +290,7 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
             tell_err(probe, statement->line, &err);
     }
     source_query_free(query);
-    source_end(probe->source, &err); /* nothing was read that could have changed */
+    source_end(probe->source, &err); /* cannot matter: no rows were read */
 }
 
 static void probe_statements(struct probe *probe)

@@ -1,4 +1,4 @@
-/* src/cli/check_shape.c -- reads as much of a SELECT as the warnings of `reportd check` need. */
+/* src/cli/check_shape.c -- parses as much of a SELECT as the warnings of `reportd check` need. */
 #include "cli/check_shape.h"
 
 #include <stdlib.h>
@@ -67,7 +67,7 @@ static bool read_tokens(struct shape *shape, const struct statement *statement)
     return true;
 }
 
-/* Cut `range` at its commas outside of parentheses; NULL: no memory. */
+/* Cut `range` at its commas outside of parentheses; NULL: out of memory. */
 static struct shape_range *split_at_commas(const struct shape *shape, struct shape_range range,
                                            int depth, size_t *ret_count)
 {
@@ -86,8 +86,8 @@ static struct shape_range *split_at_commas(const struct shape *shape, struct sha
 
 /* ---- the select list ---- */
 
-/* Where the clause behind the list begins. Such a word can also be a name, or belong to another
- * one: IS DISTINCT FROM, WITHIN GROUP (…). */
+/* Where the clause after the list begins. Such a word can also be a name, or belong to another
+ * construct: IS DISTINCT FROM, WITHIN GROUP (…). */
 static size_t list_end(const struct shape *shape, size_t from)
 {
     static const char *const behind[] = {"from",  "where",  "group",     "having", "window",
@@ -129,7 +129,7 @@ static bool read_list(struct shape *shape)
 
 /* ---- ORDER BY ---- */
 
-/* ASC, DESC, NULLS LAST and COLLATE change nothing about what it sorts by. */
+/* ASC, DESC, NULLS LAST and COLLATE do not change what it sorts by. */
 static size_t term_end(const struct shape *shape, struct shape_range term)
 {
     static const char *const behind[] = {"asc", "desc", "nulls", "collate", "using", NULL};
@@ -214,7 +214,7 @@ bool shape_is_value(const struct shape *shape, struct shape_range range)
             (token->kind == SQL_OTHER && *token->text >= '0' && *token->text <= '9'));
 }
 
-/* What stands on a side of the sign: a column, or one token. */
+/* Read what is on one side of the sign: a column, or one token. */
 static bool read_side(const struct shape *shape, struct shape_range *side, bool left)
 {
     const struct shape_range column =
@@ -244,7 +244,8 @@ bool shape_next_equal(const struct shape *shape, size_t *at, struct shape_range 
 
 static bool same_token(const struct sql_token *a, const struct sql_token *b)
 {
-    /* "name" is name; that PostgreSQL and SQLite differ about case does not matter here. */
+    /* "name" equals name; that PostgreSQL and SQLite treat case differently does not matter
+     * here. */
     bool a_quoted = is_quoted_name(a), b_quoted = is_quoted_name(b);
     size_t a_len = a->len - (a_quoted ? 2 : 0), b_len = b->len - (b_quoted ? 2 : 0);
 

@@ -1,4 +1,5 @@
-/* src/cli/check_sql.c -- SQL that cannot work or seldom does what was meant, without a database. */
+/* src/cli/check_sql.c -- finds, without a database, SQL that cannot work, or rarely does what was
+ * meant. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,8 +7,8 @@
 #include "cli/check_shape.h"
 
 enum {
-    POSTGRES_NAME_MAX = 63, /* bytes; the rest is cut off (NAMEDATALEN) */
-    NESTING_MAX = 10000,    /* of PostgreSQL (YYMAXDEPTH); of SQLite it is 100 */
+    POSTGRES_NAME_MAX = 63, /* bytes; PostgreSQL cuts off the rest (NAMEDATALEN) */
+    NESTING_MAX = 10000,    /* of PostgreSQL (YYMAXDEPTH); that of SQLite is 100 */
 };
 
 struct sql_check {
@@ -16,7 +17,7 @@ struct sql_check {
     const struct statement *statement;
     struct shape shape;
     enum check_engine engine;
-    bool uneven; /* in `-- with`, which the statements behind it begin with */
+    bool uneven; /* in `-- with`, with which the later statements begin */
 };
 
 #define warn(check, line, ...) problems_add((check)->problems, (line), true, __VA_ARGS__)
@@ -88,7 +89,7 @@ static void check_order(const struct sql_check *check, size_t i)
              (int)token->len, token->text, (int)token->len, token->text);
 }
 
-/* Functions that read, and change the session or the database. */
+/* Functions that look like reads, but change the session or the database. */
 static void check_function(const struct sql_check *check, size_t i)
 {
     static const struct {
@@ -107,7 +108,7 @@ static void check_function(const struct sql_check *check, size_t i)
     }
 }
 
-/* = NULL, <> NULL, != NULL; not b => NULL and b := NULL, which give an argument. */
+/* = NULL, <> NULL, != NULL; but b => NULL and b := NULL pass an argument. */
 static void check_null(const struct sql_check *check, size_t i)
 {
     const char *sign = i > 0 ? shape_token(&check->shape, i - 1)->text : "";
@@ -120,8 +121,8 @@ static void check_null(const struct sql_check *check, size_t i)
              "a comparison with NULL is never true; write IS NULL or IS NOT NULL");
 }
 
-/* SQLite makes numbers of the texts; PostgreSQL refuses, except where the text is a date or the
- * like. JSON's -> '…' and ->> '…' may give a number. */
+/* SQLite converts texts to numbers; PostgreSQL refuses, except for dates and the like. JSON's ->
+ * '…' and ->> '…' may return a number. */
 static void check_plus(const struct sql_check *check, size_t i)
 {
     const struct shape *shape = &check->shape;
@@ -132,7 +133,7 @@ static void check_plus(const struct sql_check *check, size_t i)
              "+ makes numbers of texts and adds them; to join texts, write ||");
 }
 
-/* AS '…', which SQLite takes. */
+/* AS '…', which SQLite accepts. */
 static void check_alias(const struct sql_check *check, size_t i)
 {
     const struct sql_token *token = shape_token(&check->shape, i);
@@ -142,7 +143,7 @@ static void check_alias(const struct sql_check *check, size_t i)
              (int)token->len - 2, token->text + 1);
 }
 
-/* Does the text have :Name in it, by itself? 'HH24:MI' has no :MI. */
+/* Does the text contain :Name as a separate word? 'HH24:MI' does not contain :MI. */
 static bool mentions(const struct sql_token *token, const char *name)
 {
     size_t len = strlen(name);
@@ -157,7 +158,7 @@ static bool mentions(const struct sql_token *token, const char *name)
     return false;
 }
 
-/* A parameter that is used elsewhere too: otherwise the parser has told it. */
+/* Only for a parameter that is also used elsewhere: otherwise the parser has reported it. */
 static void check_quoted(const struct sql_check *check, size_t i)
 {
     const struct sql_token *token = shape_token(&check->shape, i);
@@ -191,7 +192,7 @@ static void check_tokens(const struct sql_check *check)
 {
     for (size_t i = 0; i < check->shape.count; i++) {
         if (shape_token(&check->shape, i)->line < check->statement->line)
-            continue; /* of -- with, which is looked at by itself */
+            continue; /* part of -- with, which is checked separately */
         check_in(check, i);
         check_order(check, i);
         check_function(check, i);
@@ -221,7 +222,7 @@ static bool has_comma(const struct sql_check *check, size_t open, size_t close)
                       check->shape.tokens[open].depth + 1, ",") < close;
 }
 
-/* What follows the call that is closed at token `close`, without its FILTER (…) and the like. */
+/* The token after the call that ends at token `close`, past its FILTER (…) and the like. */
 static size_t behind_call(const struct sql_check *check, size_t close)
 {
     size_t i = close + 1;
@@ -233,9 +234,8 @@ static size_t behind_call(const struct sql_check *check, size_t close)
     return i;
 }
 
-/* A call of an aggregate function at token `i`; those with OVER are none, nor is SQLite's max(a,
- * b).
- */
+/* Is there a call of an aggregate function at token `i`? Not if it has OVER, and not for SQLite's
+ * max(a, b). */
 static bool is_aggregate(const struct sql_check *check, size_t i)
 {
     static const char *const names[] = {"count", "sum",        "min",          "max",
@@ -253,7 +253,7 @@ static bool is_aggregate(const struct sql_check *check, size_t i)
     return false;
 }
 
-/* Does the select list have an aggregate that is not in a subquery? */
+/* Does the select list contain an aggregate outside of subqueries? */
 static bool aggregates(const struct sql_check *check)
 {
     const struct shape_range list = check->shape.list;
@@ -276,7 +276,7 @@ static bool has_clause(const struct sql_check *check, const char *word)
            shape->count;
 }
 
-/* A check fails if it gives no row. */
+/* A check fails if it returns no row. */
 static void check_check(const struct sql_check *check)
 {
     const struct shape *shape = &check->shape;
@@ -301,7 +301,7 @@ static void check_check(const struct sql_check *check)
              "…");
 }
 
-/* WHERE id = :ID: of one group. */
+/* WHERE id = :ID: rows of one group. */
 static bool has_equality(const struct shape *shape)
 {
     struct shape_range left, right;
@@ -328,7 +328,7 @@ static void check_summary(const struct sql_check *check)
 
 /* ---- a definition ---- */
 
-/* The innermost ( that is not closed, or the first ) too many. */
+/* The innermost ( that is not closed, or the first ) that has no (. */
 static bool check_parentheses(const struct sql_check *check)
 {
     const struct shape *shape = &check->shape;

@@ -1,4 +1,4 @@
-/* src/cli/demo.c -- `reportd demo`: run reportd-demo, which is in the same folder as reportd. */
+/* src/cli/demo.c -- `reportd demo`: runs reportd-demo, which is in the same folder as reportd. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* src/cli/fsck.c -- `reportd fsck`: do rows, files and states agree? */
+/* src/cli/fsck.c -- `reportd fsck`: checks whether rows, files and states agree. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
 struct auditing {
     const char *file;
     bool repair, force, json, new_ledger, new_identity;
-    bool marked; /* the spool says that it is this store's */
+    bool marked; /* the spool has the mark of this store */
     struct config *config;
     struct store *store;
     struct spool *spool;
@@ -140,7 +140,7 @@ static void print_findings(const struct audit *audit)
     for (size_t i = 0; i < audit->count; i++) {
         guid_format(&audit->findings[i].id, reference);
         audit_message(&audit->findings[i], words, sizeof(words));
-        str_plain(words); /* it may name a file */
+        str_plain(words); /* it may contain the name of a file */
         printf("%-12s %s  %s\n", audit_kind_name(audit->findings[i].kind), reference, words);
     }
 }
@@ -167,7 +167,8 @@ static bool sleep_for(void *context, int64_t ms)
     return true;
 }
 
-/* Alone, so that no server starts meanwhile; beside a server that has it alone, only to look. */
+/* Open the store alone, so that no server starts meanwhile; if a server has it alone, only to
+ * read. */
 static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
 {
     struct store_spec spec = {
@@ -192,7 +193,7 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
     return store_open(&spec, &a->store, err);
 }
 
-/* May it be changed? */
+/* May the store be changed? */
 static int check_unused_store(struct auditing *a, struct err *err)
 {
     int rc = a->repair ? offline_check_nodes(a->store, err) : 0;
@@ -207,7 +208,7 @@ static int open_all(struct auditing *a, struct err *err)
 
     if (rc < 0)
         return rc;
-    /* First: that there is a store shows that the configuration is the right one. */
+    /* The store is opened first: that it exists shows that the configuration is the right one. */
     rc = open_store(a, &serving, err)
              ?: check_unused_store(a, err)
              ?: offline_open_spool(a->config, &a->spool, err);
@@ -218,7 +219,8 @@ static int open_all(struct auditing *a, struct err *err)
     a->marked = rc > 0;
     if (rc < 0)
         return rc;
-    /* Without repair nodes may live, and start: so what is on its way is waited for. */
+    /* Without --repair, nodes may be running or start: so the audit waits for what is in
+     * progress. */
     a->spec = (struct audit_spec){.store = a->store,
                                   .spool = a->spool,
                                   .store_path = serving ? NULL : config_store_path(a->config),
@@ -228,7 +230,7 @@ static int open_all(struct auditing *a, struct err *err)
     return 0;
 }
 
-/* In a wrong folder, or one not mounted, every result is lost and every file an orphan. */
+/* With a wrong or unmounted folder, every result would be lost and every file an orphan. */
 static int check_spool_folder(const struct auditing *a, struct err *err)
 {
     const struct audit *audit = &a->audit;

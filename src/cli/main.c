@@ -1,4 +1,4 @@
-/* src/cli/main.c -- reportd: find the verb, run it. */
+/* src/cli/main.c -- reportd: finds the verb and runs it. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void warn_of_variable(void *context, const char *variable, const char *ne
 
 static int run_verb(const struct verb *verb, int argc, char **argv)
 {
-    /* serve logs them. */
+    /* serve logs them itself. */
     if (verb->run != verb_serve && verb->run != verb_worker)
         config_each_unknown_variable(warn_of_variable, argv[0]);
     return verb->run(argc, argv);
@@ -61,7 +61,7 @@ static int run(int argc, char **argv)
     }
     if (argv[1][0] == '-')
         return options_wrong("", "there is no option %s", argv[1]);
-    if (strcmp(argv[1], "audit") == 0) /* as fsck was called */
+    if (strcmp(argv[1], "audit") == 0) /* the former name of fsck */
         argv[1] = fsck;
     nearest.typed = argv[1];
     verb = nearest_find(&nearest, verbs, sizeof(verbs) / sizeof(verbs[0]), sizeof(verbs[0]));
@@ -74,8 +74,9 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     descriptors_fill_standard();
-    umask(077);               /* what it makes, a store for one, is its user's alone */
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, as a full disk is */
+    umask(077);               /* what the program makes, for example a store, is private to its
+                               * user */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, like a full disk */
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;

@@ -1,4 +1,4 @@
-/* src/cli/migrate.c -- `reportd migrate`: an embedded store moves to PostgreSQL, for good. */
+/* src/cli/migrate.c -- `reportd migrate`: moves an embedded store to PostgreSQL, for good. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,8 +65,8 @@ static ssize_t read_key_of(const char *path, char out[KEY_FILE_MAX])
     return n;
 }
 
-/* Another key would end all sessions, or leave receipts that nobody can verify, and a trail in
- * which nobody finds a report. */
+/* With another key all sessions would end, or receipts could not be verified, or reports could not
+ * be found in the trail. */
 static int check_key(const char *name, const char *new, const char *old, struct err *err)
 {
     char theirs[KEY_FILE_MAX], ours[KEY_FILE_MAX];

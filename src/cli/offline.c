@@ -1,4 +1,4 @@
-/* src/cli/offline.c -- is a store used by a server? And how far a long verb is. */
+/* src/cli/offline.c -- whether a server is using a store; and the progress of long verbs. */
 #include "cli/offline.h"
 
 #include <inttypes.h>

@@ -11,7 +11,7 @@
 
 enum { OPTIONS_MAX = 16, FIRST_LONG = 256 };
 
-/* What getopt_long() did not take, as '?' and ':' tell. */
+/* Report what getopt_long() refused with '?' or ':'. */
 static int refuse_option(int found, char *const *argv, const struct option *longs, struct err *err)
 {
     const char *word = argv[optind - 1];
@@ -35,7 +35,7 @@ static int refuse_option(int found, char *const *argv, const struct option *long
                    nearest_words(&nearest, "--", words));
 }
 
-/* No option takes an empty value, which is what a script's unset variable gives. */
+/* No option accepts an empty value, which a script's unset variable would give. */
 static int refuse_empty(int found, const struct option *longs, struct err *err)
 {
     for (; longs->name != NULL; longs++) {
@@ -54,7 +54,7 @@ int options_next(int argc, char **argv, const char *letters, const struct option
     found = getopt_long(argc, argv, letters, longs, NULL);
     if (found == '?' || found == ':')
         refuse_option(found, argv, longs, err);
-    else if (found > 1 && optarg != NULL && *optarg == '\0') /* 1 is a word that is no option */
+    else if (found > 1 && optarg != NULL && *optarg == '\0') /* 1 is a word that is not an option */
         refuse_empty(found, longs, err);
     else
         return found;

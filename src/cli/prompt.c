@@ -1,4 +1,4 @@
-/* src/cli/prompt.c -- a line of standard input, and what signals may do meanwhile. */
+/* src/cli/prompt.c -- reads a line from standard input, and handles signals meanwhile. */
 #include "cli/prompt.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ enum { QUIET_SIGNALS = 5 };
 
 struct quiet {
     struct sigaction actions[QUIET_SIGNALS];
-    sigset_t mask; /* as it was: what reading waits with */
+    sigset_t mask; /* the previous mask, which is used while waiting for input */
 };
 
 static const int quiet_signals[QUIET_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
@@ -28,9 +28,9 @@ static void only_interrupt(int number)
         stop_asked = 1;
 }
 
-/* While nothing is echoed a signal must not end or stop the program: it is held back until input is
- * waited for, ends that wait, and the terminal is put right first. What is ignored stays ignored,
- * and a handler of the program's own runs. */
+/* While there is no echo, a signal must not end or stop the program: it is blocked except while
+ * input is awaited. It then ends that wait, and the terminal is restored first. Ignored signals
+ * stay ignored, and the program's own handler still runs. */
 static void quiet_begin(struct quiet *before)
 {
     struct sigaction interrupt = {.sa_handler = only_interrupt};
@@ -56,8 +56,8 @@ static void quiet_end(const struct quiet *before)
     sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 
-/* The next byte, 1 or 0 (the end) or -1. A signal that comes before the read() interrupts it too,
- * since it can come only while ppoll() waits. */
+/* Read the next byte: 1, 0 (the end) or -1. A signal cannot be missed before the read(), since it
+ * can arrive only during ppoll(). */
 static ssize_t read_byte(char *ret, const sigset_t *mask)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -103,7 +103,7 @@ static int ask_once(const char *question, bool echo, char *line, size_t cap, siz
     if (terminal)
         fputs(question, stderr);
     rc = read_line(line, cap, ret_len, &before.mask, err);
-    /* Half a password must not become the shell's line; what follows a whole one may. */
+    /* Half a password must not become input of the shell; what follows a complete one may. */
     if (terminal && !echo)
         tcsetattr(STDIN_FILENO, rc == 0 ? TCSADRAIN : TCSAFLUSH, &usual);
     if (terminal && (!echo || rc != 0))

@@ -1,4 +1,5 @@
-/* src/cli/receipt.c -- `reportd receipt`: is a deletion receipt genuine, and what does it say? */
+/* src/cli/receipt.c -- `reportd receipt`: checks whether a deletion receipt is genuine, and prints
+ * what it says. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,11 +8,11 @@
 #include "core/config.h"
 #include "http/receipt.h"
 
-enum { LINE_MAX_BYTES = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
+enum { LINE_MAX_BYTES = 2 * RECEIPT_TEXT_MAX }; /* with surrounding white space */
 
 struct checking {
     const char *file, *jwks;
-    char *receipt; /* or a file that has it; NULL: on standard input */
+    char *receipt; /* or a file that contains it; NULL: standard input */
 };
 
 static void usage(FILE *out)
@@ -47,7 +48,7 @@ static int read_arguments(int argc, char **argv, struct checking *ret)
     return 0;
 }
 
-/* The keys of --jwks or of the configuration. */
+/* Open the keys of --jwks or of the configuration. */
 static int open_checking_keys(const struct checking *c, struct receipt_keys **ret, struct err *err)
 {
     struct config *config;
@@ -68,14 +69,14 @@ static bool may_be_receipt(const char *text)
     return strchr(text, '/') == NULL && strchr(text, '.') != strrchr(text, '.');
 }
 
-/* What is read a line at a time, one line ahead. */
+/* A file that is read line by line, one line ahead. */
 struct lines {
     FILE *file;
     long number, next_number; /* from 1 */
     char text[LINE_MAX_BYTES], next[LINE_MAX_BYTES];
 };
 
-/* Take the next line that is not blank, without the white space around it. 1; 0: there is none;
+/* Take the next line that is not blank, without surrounding white space. 1; 0: there is none;
  * -E_INVALID. */
 static int take_line(struct lines *lines, struct err *err)
 {
@@ -115,14 +116,15 @@ static int print_claims(const struct receipt_keys *keys, const char *text, size_
     return 0;
 }
 
-/* Each line is a receipt. If there are several, each one's claims are a line, and one that is not
- * genuine does not keep the others from being checked. `name`: of the file, for messages. */
+/* Each line is a receipt. If there are several, the claims of each are printed on one line, and one
+ * that is not genuine does not keep the others from being checked. `name`: of the file, for
+ * messages. */
 static int check_lines(const struct receipt_keys *keys, FILE *file, const char *name,
                        struct err *err)
 {
     struct lines lines = {.file = file};
     long count = 0, bad = 0;
-    int rc = take_line(&lines, err); /* nothing yet, but what is next */
+    int rc = take_line(&lines, err); /* takes nothing yet, but reads ahead */
 
     while (rc >= 0 && (rc = take_line(&lines, err)) == 1) {
         bool alone = count == 0 && lines.next[0] == '\0';

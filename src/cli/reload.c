@@ -1,5 +1,5 @@
-/* src/cli/reload.c -- read again at SIGHUP: the configuration, the definitions, the keys that
- * sign. */
+/* src/cli/reload.c -- reads the configuration, the definitions and the signing keys again at
+ * SIGHUP. */
 #include "cli/reload.h"
 
 #include <stddef.h>
@@ -77,7 +77,7 @@ int reload_check_receipt_key(const struct config *config, struct store *store,
                            err);
 }
 
-/* A start would make it. */
+/* A missing file is an error here, although a start would make it. */
 static int check_there(const char *path, struct err *err)
 {
     return access(path, F_OK) == 0 ? 0 : err_errno(err, -E_CONFIG, "read the key file '%s'", path);

@@ -1,4 +1,4 @@
-/* src/cli/restore.c -- `reportd restore`: a backup comes back, what was deleted since does not. */
+/* src/cli/restore.c -- `reportd restore`: restores a backup without what was deleted since. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -13,7 +13,7 @@
 enum { LEDGERS_MAX = 1024 };
 
 struct restore {
-    const char *file, *folder; /* folder NULL: the store stands already */
+    const char *file, *folder; /* folder NULL: the store has already been restored */
     const char *paths[LEDGERS_MAX];
     size_t path_count;
     bool resurrect, force;
@@ -116,7 +116,7 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
     return 0;
 }
 
-/* Have the ledgers all that was deleted since? */
+/* Do the ledgers have everything that was deleted since? */
 static int check_ledgers(const struct restore *r, const struct backup_state *state, struct err *err)
 {
     int rc = ledgers_check(&r->ledgers, state, err);
@@ -150,9 +150,9 @@ static int open_spool(struct restore *r, bool existing, struct err *err)
     return spool_open(&spec, &r->spool, err) ?: offline_lock_spool(r->spool, err);
 }
 
-/* A backup that names no ledgers is checked against the store that it replaces, if there is one:
- * that is done later. The configuration's ledger is one of those that it needs, and not given
- * may mean forgotten. */
+/* A backup that names no ledgers is checked later against the store that it replaces, if there is
+ * one. It needs at least the configuration's ledger, so if that is not given, it was probably
+ * forgotten. */
 static int check_manifest(struct restore *r, const struct manifest *manifest, struct err *err)
 {
     const char *own = r->config->deletion_ledger.text;
@@ -165,7 +165,7 @@ static int check_manifest(struct restore *r, const struct manifest *manifest, st
     if (!r->force && (rc = ledgers_check(&r->ledgers, &manifest->state, err)) < 0)
         return rc;
     if (ledger_copy_new(own, &copy, err) < 0)
-        return 0; /* it is not there, or given and at fault: read_ledgers() has told */
+        return 0; /* it does not exist, or is given and faulty: read_ledgers() has reported that */
     forgotten = ledgers_lack(&r->ledgers, copy);
     ledger_copy_free(copy);
     return !forgotten
@@ -202,8 +202,8 @@ static int restore_folder(struct restore *r, struct err *err)
     return rc < 0 ? rc : restore_run(&spec, &r->counts, err);
 }
 
-/* A database from before stores had an id got one at its upgrade: it takes back the one that the
- * ledgers know it by, unless the spool says that it is another store's. */
+/* A database from before stores had an id got one when it was upgraded: it gets back the id that
+ * the ledgers know, unless the spool belongs to another store. */
 static int take_spool_identity(const struct restore *r, const struct backup_state *state,
                                struct err *err)
 {
@@ -229,7 +229,7 @@ static int apply_ledgers(struct restore *r, struct err *err)
                  ?: check_ledgers(r, &state, err);
 
     if (rc == 0 && store_is_shared(r->store))
-        mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
+        mkdir(r->config->temp.text, 0700); /* in case this node has none yet; it is empty then */
     if (rc == 0)
         rc = open_spool(r, true, err) ?: take_spool_identity(r, &state, err);
     backup_state_done(&state);

@@ -1,5 +1,5 @@
-/* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
- * turn. */
+/* src/cli/serve.c -- `reportd serve`: opens everything in order, answers until a signal, and closes
+ * in turn. */
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -55,10 +55,10 @@
 
 /* Everything that runs, in the order in which it is opened. */
 struct node {
-    sigset_t signals; /* that stop it, or have it read the definitions; blocked in all threads */
+    sigset_t signals; /* that stop or reload the server; blocked in all threads */
     atomic_bool drained;
     struct config *config;
-    struct config_snapshot *started; /* as it was configured at the start */
+    struct config_snapshot *started; /* the configuration at the start */
     struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
@@ -86,9 +86,9 @@ struct node {
 
 static const char node_name[] = STORE_ALONE;
 enum {
-    GRACE_MORE_MS = 3000,   /* of an audit, beyond that of a cancelled query */
-    CONNECTIONS_LEAST = 10, /* as in the configuration */
-    HURRY_S = 15,           /* after a second signal what still hangs is left to the next start */
+    GRACE_MORE_MS = 3000,   /* grace of an audit, in addition to that of a cancelled query */
+    CONNECTIONS_LEAST = 10, /* the least that the configuration accepts */
+    HURRY_S = 15,           /* after a second signal, what still hangs is left to the next start */
 };
 
 static void usage(FILE *out)
@@ -150,7 +150,7 @@ static void warn_of_retention(void *context, const struct definition *def)
                  def->file);
 }
 
-/* Two servers on one spool would sweep away each other's files. */
+/* Two servers on one spool would remove each other's files. */
 static int lock_spool(struct node *node, struct err *err)
 {
     int rc = spool_lock(node->spool, err);
@@ -182,7 +182,8 @@ static int recover(struct node *node, struct err *err)
     return 0;
 }
 
-/* The drain of a node ends with its process: one of a shared store has another name each time. */
+/* The drain of a node ends with its process; a node of a shared store has a new name each time, so
+ * there is nothing to end. */
 static int end_own_drain(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_PAUSED};
@@ -209,7 +210,7 @@ static const void *trail_key_at(const void *key, size_t i, size_t *ret_len)
     return i == 0 ? ((const struct trail_key *)key)->bytes : NULL;
 }
 
-/* A reference has the same hash in the trails of all nodes. */
+/* A reference must have the same hash in the trails of all nodes. */
 static int check_trail_key(struct node *node, struct err *err)
 {
     if (node->trail == NULL)
@@ -282,7 +283,7 @@ static int open_auditor(struct node *node, struct err *err)
     return auditor_new(&spec, &node->auditor, err);
 }
 
-/* What runs and removes reports, and those who are told of it. */
+/* Open what runs and removes reports, and what is notified of them. */
 static int open_reports(struct node *node, struct err *err)
 {
     struct supervisor_spec spec = {.config = node->config,
@@ -358,8 +359,8 @@ static int open_server(struct node *node, struct err *err)
     return server_new(&services, &node->server, err);
 }
 
-/* A request or a deletion hangs, such as on a disk or a database that does not answer. What an
- * abrupt end leaves is what kill -9 leaves, and the next start is made for that. */
+/* Called if a request or a deletion hangs, for example on a disk or a database that does not
+ * answer. It leaves the same state as kill -9, from which the next start recovers. */
 static void force_stop(void)
 {
     log_error("stop.forced", "waited_s=%d", HURRY_S);
@@ -367,8 +368,8 @@ static void force_stop(void)
     _exit(EXIT_FAILED);
 }
 
-/* Until the drain is over: another signal to stop ends what it waits for, and soon the process. The
- * thread is not cancelled, since it may have a lock. */
+/* Runs until the drain is over: a second signal ends what it waits for, and soon the process. The
+ * thread is not cancelled, since it may hold a lock. */
 static void *hurry_thread(void *arg)
 {
     const struct timespec *patience = NULL, grace = {.tv_sec = HURRY_S};
@@ -391,8 +392,8 @@ static void *hurry_thread(void *arg)
     }
 }
 
-/* Requests first, then deletions, then running reports: each may need what ends after it. Requests
- * that come meanwhile are told to come back. */
+/* Requests first, then deletions, then running reports: each may need those that end after it.
+ * Requests that arrive meanwhile are asked to come back. */
 static void drain_node(struct node *node)
 {
     pthread_t hurry;
@@ -439,7 +440,7 @@ static void close_node(struct node *node)
     choices_free(node->choices);
     health_free(node->health);
     supervisor_free(node->supervisor);
-    purger_free(node->purger); /* the hub told it of the last reports that finished */
+    purger_free(node->purger); /* the hub notified it of the last reports that finished */
     ledger_free(node->ledger);
     close_trail(node);
     store_free(node->store);
@@ -467,7 +468,7 @@ static void start_log(const struct config *config)
     log_init((enum log_level)level, strcmp(config->log_format.text, "json") == 0);
 }
 
-/* What does not read it each time. */
+/* Apply the keys that are not read at each use. */
 static void apply_config(struct node *node)
 {
     start_log(node->config);
@@ -498,11 +499,11 @@ static void reload(struct node *node)
     catalog_each(node->catalog, warn_of_retention, node->config);
     choices_forget(node->choices);
     server_reload(node->server);
-    supervisor_wake(node->supervisor); /* it may be able to run more now */
+    supervisor_wake(node->supervisor); /* it may be able to run more reports now */
 }
 
-/* The next signal. The service manager is told meanwhile that the node lives: this thread, and that
- * of the supervisor. */
+/* Wait for the next signal, and tell the service manager meanwhile that the node is alive: this
+ * thread, and the supervisor's. */
 static int await_signal(const struct node *node)
 {
     int64_t every_ms = service_watchdog_ms() / 2;
@@ -549,20 +550,22 @@ static void serve_until_signal(struct node *node)
     log_info("stop.begun", "signal=%d", signal_number);
 }
 
-/* Descriptors that are not for connections: what is always open, and what each part may open. */
+/* Descriptors that are not for connections: those that are always open, and those that each part
+ * may open. */
 static int64_t reserved_descriptors(const struct config *config)
 {
-    return 80 /* log, locks, folders, wake-ups, definitions, files that are removed, choices */
-           + 8 * config->workers.number           /* sockets, process, file of the result */
+    return 80 /* log, locks, folders, wake-ups, definitions, files being removed, choices */
+           + 8 * config->workers.number           /* socket, process and result file of each */
            + 16 * config->http_threads.number     /* epoll, wake-up, three of SQLite; twice … */
-           + 8 + SOCKETS_MAX                      /* … with TLS; metrics_listen's; sockets */
-           + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */
-           + 16                                   /* … of its spool */
+           + 8 + SOCKETS_MAX                      /* … with TLS; metrics_listen; listening
+                                                   * sockets */
+           + 2 * config->store_connections.number /* with PostgreSQL; as many again … */
+           + 16                                   /* … for its spool */
            + LISTENER_REFUSED_MAX;
 }
 
-/* A connection may take two descriptors: its own, and that of the result which it is sent; one that
- * is closed while its client still receives a result counts as open, and keeps one. */
+/* A connection may need two descriptors: its own, and that of the result being sent. A closed
+ * connection whose client is still receiving a result counts as open, and keeps one. */
 static int fit_connections(struct config *config, struct err *err)
 {
     int64_t asked = config->connections.number, most, reserved = reserved_descriptors(config);
@@ -589,8 +592,8 @@ static int fit_connections(struct config *config, struct err *err)
     return 0;
 }
 
-/* Before any thread starts, and before anything takes time: signals come to serve_until_signal()
- * only. */
+/* Called before any thread starts, and before anything slow: only serve_until_signal() receives
+ * signals. */
 static void prepare_signals(sigset_t *signals)
 {
     sigemptyset(signals);
@@ -601,13 +604,13 @@ static void prepare_signals(sigset_t *signals)
     signals_ignore();
 }
 
-/* Each may hold a password. */
+/* A variable that may contain a password. */
 static bool is_secret_variable(const char *variable)
 {
     return str_starts(variable, "PGPASSWORD=") || str_starts(variable, "REPORTD_");
 }
 
-/* A worker gets the password of its own database, with its URL, and no other. */
+/* A worker gets the password of its own database, in its URL, and no other password. */
 static int complete_sources(struct config *config, struct err *err)
 {
     for (size_t i = 0; i < config->source_count; i++) {
@@ -621,7 +624,7 @@ static int complete_sources(struct config *config, struct err *err)
     return 0;
 }
 
-/* What workers inherit, and what they, if they are taken over, find of this process. */
+/* Limits what workers inherit, and what a compromised worker could find in this process. */
 static void prepare_process(const struct config *config)
 {
     char memory[24];
@@ -632,10 +635,11 @@ static void prepare_process(const struct config *config)
     setenv(WORKER_MEMORY_VARIABLE, memory, 1);
 }
 
-/* What a start writes: the log of the store and its index, and files that are not there yet. */
+/* What a start writes: the log of the store and its index, and files that do not exist yet. */
 enum { START_ROOM_KIB = 1024 };
 
-/* Of the file system that `path` is, or is to be, in; false: it is not full, or not to be asked. */
+/* The file system that contains, or would contain, `path`; false: it is not full, or its state is
+ * unknown. */
 static bool is_on_full_disk(const char *path, dev_t *ret_device, long *ret_free_kib)
 {
     char *copy = strdup(path);
@@ -660,7 +664,7 @@ static bool is_among(dev_t device, const dev_t *told, size_t count)
     return count > 0;
 }
 
-/* SQLite and the system say that something failed; this says what to do. */
+/* SQLite and the system only say that something failed; this says what to do. */
 static void name_full_disks(const struct config *config)
 {
     const struct {

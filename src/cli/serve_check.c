@@ -33,8 +33,8 @@ static bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* Of what a start would make: the nearest that is there, of the path itself and its folders, has to
- * let it. */
+/* For a path that a start would make: the nearest existing one, the path itself or a folder above
+ * it, has to permit that. */
 static int check_makeable(const char *key, const char *path)
 {
     char *copy = strdup(path), *folder = copy;
@@ -137,7 +137,7 @@ static int check_addresses(const struct config *config)
     return problems;
 }
 
-/* One of an older program is well, and so is none: a start sees to that. */
+/* A store of an older version is fine, and so is a missing one: a start upgrades or makes it. */
 static int check_store(const struct config *config)
 {
     const char *path = config_store_path(config);

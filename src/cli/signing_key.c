@@ -99,7 +99,8 @@ static int do_rotate(const struct command *command, struct err *err)
     return rc;
 }
 
-/* Who has had a key of tokens may have made the refresh tokens of those who were logged in. */
+/* A stolen key of tokens may have been used to make the refresh tokens of users who were logged
+ * in. */
 static int end_sessions(const struct config *config, struct err *err)
 {
     struct store_op op = {.verb = STORE_SESSIONS_END};
@@ -132,7 +133,7 @@ static int do_retire(const struct command *command, struct err *err)
 
 static const struct action {
     const char *name;
-    int words; /* with the name */
+    int words; /* including the name */
     int (*run)(const struct command *command, struct err *err);
 } actions[] = {{"list", 1, list_keys}, {"rotate", 2, do_rotate}, {"retire", 3, do_retire}};
 
@@ -167,7 +168,7 @@ static int read_arguments(int argc, char **argv, struct command *ret)
     return 0;
 }
 
-/* With a line in the audit trail, if it changes anything. */
+/* Run the action, with a line in the audit trail if it changes anything. */
 static int run_recorded(const struct command *command, struct err *err)
 {
     struct trail_act act = {.event = TRAIL_SIGNING_KEY,

@@ -86,7 +86,7 @@ static bool is_compressed(const char *path)
     return false;
 }
 
-/* The trail and its older parts. */
+/* Search the trail and its older parts. */
 static int find_in_all(struct finding *finding, const char *audit_log, struct err *err)
 {
     glob_t all = {0};

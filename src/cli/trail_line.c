@@ -1,4 +1,4 @@
-/* src/cli/trail_line.c -- the audit trail of one run of a verb. */
+/* src/cli/trail_line.c -- the line in the audit trail for one run of a verb. */
 #include "cli/trail_line.h"
 
 #include <limits.h>
@@ -26,7 +26,7 @@ int trail_line_open(const struct config *config, struct trail **ret, struct err 
                    config->audit_log.text);
 }
 
-/* The audit system's, which sudo and su leave as it is (pam_loginuid(8)). */
+/* The login user of the audit system, which sudo and su do not change (pam_loginuid(8)). */
 static uid_t login_uid(void)
 {
     FILE *file = fopen("/proc/self/loginuid", "re");

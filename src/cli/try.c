@@ -1,4 +1,4 @@
-/* src/cli/try.c -- `reportd try`: runs a definition as a worker does, without a server, and keeps
+/* src/cli/try.c -- `reportd try`: runs a definition like a worker, without a server, and stores
  * nothing. */
 #include <errno.h>
 #include <inttypes.h>
@@ -35,14 +35,14 @@
 #include "render/form.h"
 #include "render/form_rows.h"
 
-/* ---- a stored result, read back as the server's forms are: CSV, or a table ---- */
+/* ---- a stored result, read back like the server's forms: as CSV, or as a table ---- */
 
 enum {
     CELL_MAX_BYTES = 128 << 20,
     CELL_WIDTH_MAX = 40, /* characters of a cell in a table */
 };
 
-/* All of results as the server sends it with format=csv. -E_NOMEM, -E_INTERNAL. */
+/* Print all of results as the server sends it with format=csv. -E_NOMEM, -E_INTERNAL. */
 static int try_rows_csv(FILE *out, const struct form_spec *spec, struct err *err)
 {
     struct form_writer *writer;
@@ -67,10 +67,10 @@ struct table {
     struct form_rows *rows;
     const struct footer_part *part;
     size_t most;
-    size_t *widths; /* of the part's columns */
+    size_t *widths; /* of the columns of the part */
 };
 
-/* A text without its escapes; anything else as it is; null is empty. */
+/* Add a text without its escapes; null as an empty text; anything else unchanged. */
 static void add_value_text(struct buf *out, const struct form_value *value)
 {
     switch (value->kind) {
@@ -117,7 +117,7 @@ static void measure_cell(struct table *table, size_t column, const char *text, s
         table->widths[column] = width;
 }
 
-/* Only measured, or printed. */
+/* Measure or print the row. */
 static void put_row(struct table *table, const struct form_value *values, bool print)
 {
     struct buf cell;
@@ -191,7 +191,7 @@ static int put_table(struct table *table, struct err *err)
     return rc;
 }
 
-/* As it is: one object. */
+/* Print the summary unchanged: one object. */
 static int put_summary(FILE *out, const struct form_spec *spec, const struct footer_part *part,
                        struct err *err)
 {
@@ -206,8 +206,8 @@ static int put_summary(FILE *out, const struct form_spec *spec, const struct foo
     return rc;
 }
 
-/* The first `most` rows of results and of each other set, in columns, then the summary. As above.
- */
+/* Print the first `most` rows of results and of each other set, in columns, then the summary.
+ * Errors as above. */
 static int try_rows_table(FILE *out, const struct form_spec *spec, size_t most, struct err *err)
 {
     struct table table = {.out = out, .most = most};
@@ -229,19 +229,19 @@ static int try_rows_table(FILE *out, const struct form_spec *spec, size_t most, 
 /* ---- the trial ---- */
 
 enum {
-    ROWS_SHOWN = 20,            /* of a table */
-    RESULT_BYTES_MAX = 1 << 30, /* held in memory, since nothing is to be kept on a disk */
-    EXIT_SIGNAL = 128,          /* and the signal's number, as a shell has it */
+    ROWS_SHOWN = 20,            /* in a table */
+    RESULT_BYTES_MAX = 1 << 30, /* kept in memory, so that nothing is stored on a disk */
+    EXIT_SIGNAL = 128,          /* plus the number of the signal, as in a shell */
 };
 
 enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_TABLE };
 
-/* What is to be run. */
+/* What has to be run. */
 struct trial {
     struct config *config;
-    struct catalog *catalog; /* NULL: the definition is a file of its own */
+    struct catalog *catalog; /* NULL: the definition is a separate file */
     const struct definition *def;
-    struct definition *own; /* the file's */
+    struct definition *own; /* definition of that file */
     char *parameters;       /* canonical */
     const char *user;
     enum format format;
@@ -270,7 +270,7 @@ static void usage(FILE *out)
             ROWS_SHOWN);
 }
 
-/* ---- the process that runs the report, with a worker's sandbox and limits ---- */
+/* ---- the process that runs the report, with the sandbox and limits of a worker ---- */
 
 struct runner {
     const struct trial *trial;
@@ -317,8 +317,8 @@ static void *trial_thread(void *arg)
     return NULL;
 }
 
-/* Wait for the end of the report, for a signal (unless signal_fd is -1), or until a time. True: the
- * report has ended; otherwise *ret_signal is the signal's number, or 0. */
+/* Wait for the end of the report, a signal (unless signal_fd is -1), or a time. True: the report
+ * has ended; otherwise *ret_signal is the number of the signal, or 0. */
 static bool await_runner(struct runner *runner, int signal_fd, int64_t until_ms, int *ret_signal)
 {
     struct pollfd fds[] = {{.fd = runner->done_fd, .events = POLLIN},
@@ -336,7 +336,7 @@ static bool await_runner(struct runner *runner, int signal_fd, int64_t until_ms,
     return n > 0 && fds[0].revents != 0;
 }
 
-/* The words for the caller, then those for the author, with their place in the file. */
+/* The message for the caller, then the one for the author, with its place in the file. */
 static void print_run_failure(const struct runner *runner)
 {
     const char *detail = runner->err.detail;
@@ -381,7 +381,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
         WIRE_TEXTS(X)
 #undef X
     };
-    static struct runner runner; /* outlives this function: the thread may still be in it */
+    static struct runner runner; /* must outlive this function: the thread may still use it */
     int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
     pthread_t thread;
 
@@ -414,8 +414,8 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
 
 /* ---- the process that prints it ---- */
 
-/* Run the report in a process of its own; returns the exit status. What stops this process stops
- * the other one first. */
+/* Run the report in a separate process; returns the exit status. Before this process stops, it
+ * stops the other one. */
 static int run_trial(const struct trial *trial)
 {
     sigset_t signals;
@@ -553,7 +553,7 @@ static int run_and_print(const struct trial *trial)
     return EXIT_GOOD;
 }
 
-/* ---- what is to be run ---- */
+/* ---- finding what has to be run ---- */
 
 static void on_problem(void *context, const char *text)
 {
@@ -599,7 +599,7 @@ static int find_name(struct trial *trial, const char *name, struct err *err)
     trial->def = catalog_hold(trial->catalog, name);
     if (trial->def != NULL)
         return 0;
-    /* It may be one of those that are broken. */
+    /* It may be one of the broken definitions. */
     catalog_free(trial->catalog);
     spec.problem = on_broken;
     spec.context = &broken;
@@ -628,7 +628,7 @@ static int find_definition(struct trial *trial, const char *name, struct err *er
                    trial->def->file, trial->def->source_line, trial->def->source);
 }
 
-/* NAME=VALUE words, checked as the server does. */
+/* Take NAME=VALUE words, checked as the server does. */
 static int take_parameters(struct trial *trial, char **words, struct err *err)
 {
     json_t *given = json_object();

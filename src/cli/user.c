@@ -1,4 +1,4 @@
-/* src/cli/user.c -- `reportd user`: who may use the API, straight in the store. */
+/* src/cli/user.c -- `reportd user`: manages who may use the API, directly in the store. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -28,15 +28,15 @@ enum { LIST_BYTES_MAX = WORDS_MAX * (REPORT_NAME_MAX + 1) };
 
 struct command {
     const char *config;
-    struct words words;         /* the action, the name and what follows */
+    struct words words;         /* the action, the name and the words after them */
     struct words grants, allow; /* of --grant and --allow */
     bool json, operator, help;
     const char *active, *running; /* of --active and --running; NULL: not given */
     const struct action *action;
-    const char *name; /* of the user; NULL: the action takes none */
+    const char *name; /* of the user; NULL: the action takes no name */
     struct words rest;
     struct store *store;
-    struct trail *trail; /* NULL: none is kept */
+    struct trail *trail; /* NULL: no audit trail */
     const struct config *settings;
 };
 
@@ -50,7 +50,7 @@ enum action_options { NO_OPTION, TAKES_LISTS, TAKES_LIMITS, TAKES_JSON };
 static const struct action {
     const char *name, *takes, *what;
     action_fn *run;
-    size_t least, most; /* words after the action */
+    size_t least, most; /* number of words after the action */
     enum action_options options;
 } actions[] = {
     {"add", "NAME [--operator] [--grant REPORT…] [--allow CIDR…]",
@@ -160,7 +160,7 @@ static int check_reports(const struct words *words, struct err *err)
     return 0;
 }
 
-/* `old` and what of `words` is not in it. */
+/* `old` plus the words that it does not contain. */
 int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err)
 {
     struct buf b;
@@ -177,7 +177,7 @@ int user_grants_with(const char *old, const struct words *words, char **ret, str
     return take_list(&b, ret, err);
 }
 
-/* `old` without `words`; '*' among them leaves nothing. */
+/* `old` without `words`; '*' among them removes all. */
 static int grants_without(const char *old, const struct words *words, char **ret, struct err *err)
 {
     bool all = has_word(words, "*", 1);
@@ -232,7 +232,7 @@ int user_allow_list(const struct words *words, char **ret, struct err *err)
 
 /* ---- the store ---- */
 
-/* The user as it is; `ret` is yours: user_done(). */
+/* Find the user; `ret` is yours: user_done(). */
 static int find_user(struct command *command, struct user *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->name}};
@@ -255,7 +255,7 @@ static int change_user(struct command *command, struct store_user_change change,
 }
 
 struct retentions {
-    struct buf json; /* milliseconds by the types that are kept for less time than the others */
+    struct buf json; /* milliseconds, by type, for types with a shorter retention */
     int64_t general_ms;
 };
 
@@ -267,7 +267,7 @@ static void add_retention(void *context, const struct definition *def)
         json_add_number(&retentions->json, def->name, def->retention_ms);
 }
 
-/* The definitions that can be read. */
+/* Read the retentions of the definitions that can be read. */
 static void list_retentions(const struct config *config, struct retentions *ret)
 {
     const struct catalog_spec spec = {.folder = config->reports.text};
@@ -283,7 +283,7 @@ static void list_retentions(const struct config *config, struct retentions *ret)
     catalog_free(catalog);
 }
 
-/* What `change` takes from the user ends the reports that were to use it. */
+/* Change the user; reports that it may no longer run are ended. */
 static int change_rights(struct command *command, struct store_user_change change, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
@@ -314,9 +314,10 @@ static int read_hash(const char *name, char hash[PASSWORD_HASH_TEXT], struct err
     return rc;
 }
 
-/* ---- grants of what is not there ---- */
+/* ---- grants of reports that do not exist ---- */
 
-/* A grant of a report that comes later is fine, one of a mistyped name is not: say so. */
+/* A grant of a report that does not exist yet is valid, but it may be a typing error, so it is
+ * reported. */
 static void warn_of_unknown(const struct config *config, const struct words *grants)
 {
     const struct catalog_spec spec = {.folder = config->reports.text};
@@ -360,7 +361,7 @@ int user_check_name(const char *name, struct err *err)
                           USER_NAME_MAX);
 }
 
-/* Before the password is asked for. */
+/* Checked before the password is asked for. */
 static int check_new(struct command *command, struct err *err)
 {
     struct user user = {0};
@@ -451,7 +452,7 @@ static int change_grants(struct command *command, grants_fn *make, struct err *e
 {
     int rc;
 
-    do { /* until nobody else has changed them meanwhile; who is gone is not found */
+    do { /* repeated if the user was changed meanwhile; a removed user is not found */
         char *grants = NULL;
         struct user user;
 
@@ -501,7 +502,7 @@ static int do_operator(struct command *command, struct err *err)
         err);
 }
 
-/* As struct store_user_change takes it. */
+/* Read a limit in the form of struct store_user_change. */
 int user_read_limit(const char *text, int *ret, struct err *err)
 {
     int64_t number = -1;
@@ -526,7 +527,7 @@ static int do_limit(struct command *command, struct err *err)
                ?: change_user(command, change, err);
 }
 
-/* FILE is where the others have the name of a user. */
+/* FILE takes the place of the user's name. */
 static int do_import(struct command *command, struct err *err)
 {
     return user_import(command->name, command->store, command->trail, err);
@@ -558,7 +559,7 @@ static const struct action *find_action(const char *name)
     return found;
 }
 
-/* Sort the words: those after --grant and --allow, up to the next option, are theirs. */
+/* Sort the words: those after --grant and --allow, up to the next option, belong to them. */
 static int read_options(int argc, char **argv, struct command *ret)
 {
     static const struct option known[] = {
@@ -576,7 +577,7 @@ static int read_options(int argc, char **argv, struct command *ret)
     struct err err = {0};
     int letter;
 
-    /* "-": words between the options come in their order, as the argument of option 1. */
+    /* "-": words between the options are returned in order, as arguments of option 1. */
     while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
         switch (letter) {
         case 'c':
@@ -645,7 +646,7 @@ static int check_usage(struct command *command)
     return EXIT_GOOD;
 }
 
-/* Those that add or remove users do it themselves. */
+/* The actions that add or remove users record that themselves. */
 static void record_user_change(struct command *command)
 {
     action_fn *run = command->action->run;
@@ -671,8 +672,8 @@ static int run_action(struct command *command, struct err *err)
     if (rc == 0 && command->action->run != do_list)
         rc = trail_line_open(config, &command->trail, err);
 
-    /* Users may be added before the server has ever run; the other actions are about a store that
-     * is there, and must not hide a wrong name for it by making one. */
+    /* Users may be added before the server has ever run. The other actions need an existing store,
+     * and must not hide a wrong name by making a new one. */
     if (rc == 0)
         rc = store_open(&(struct store_spec){.url = config->store.text,
                                              .create = command->action->run == do_add ||
@@ -710,7 +711,7 @@ int verb_user(int argc, char **argv)
     if (rc != EXIT_GOOD)
         return rc;
     if (run_action(&command, &err) < 0) {
-        say_line(stderr, "reportd user: %s", err.text); /* it may quote a file */
+        say_line(stderr, "reportd user: %s", err.text); /* it may contain the name of a file */
         if (err.detail[0] != '\0')
             fprintf(stderr, "reportd user: %s\n", err.detail);
         return EXIT_FAILED;

@@ -15,7 +15,7 @@
 #include "core/password.h"
 
 enum { IMPORT_MAX = 4 << 20 };         /* bytes of a file */
-#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* spreadsheets write it */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* written by spreadsheet programs */
 
 enum column { NAME, PASSWORD, GRANTS, ALLOW, OPERATOR, ACTIVE, RUNNING, COLUMN_COUNT };
 static const char *const column_names[COLUMN_COUNT] = {"name",     "password", "grants", "allow",
@@ -26,15 +26,15 @@ struct import {
     struct store *store;
     struct trail *trail;
     struct buf text;
-    struct buf names;                /* each between two newlines, of the lines so far */
-    char *at;                        /* what is not read yet of `text` */
-    long line, next_line;            /* from 1: where the record begins, and `at` is */
+    struct buf names;                /* of the lines so far, each between two newlines */
+    char *at;                        /* the unread rest of `text` */
+    long line, next_line;            /* from 1: where the record begins, and where `at` is */
     enum column order[COLUMN_COUNT]; /* of the fields */
-    size_t columns;                  /* that the file has */
-    char *fields[COLUMN_COUNT];      /* of the record, in `text`, by column; NULL: it has none */
-    char *grants, *allow;            /* made of them */
+    size_t columns;                  /* columns in the file */
+    char *fields[COLUMN_COUNT];      /* of the record, in `text`, by column; NULL: missing */
+    char *grants, *allow;            /* made from them */
     bool is_operator;
-    int active, running; /* limits; 0, or less: those of the configuration */
+    int active, running; /* limits; 0 or less: those of the configuration */
     long added;
 };
 
@@ -45,8 +45,8 @@ static int wrong(const struct import *in, struct err *err, const char *what)
 
 /* ---- CSV (RFC 4180) ---- */
 
-/* Take a quoted field, whose first quote has been read: its end, behind the last quote. NULL: there
- * is none. */
+/* Read a quoted field, after its first quote; returns its end, after the last quote. NULL: there is
+ * none. */
 static char *take_quoted_field(struct import *in, char *out)
 {
     for (; *in->at != '\0'; in->at++) {
@@ -58,7 +58,7 @@ static char *take_quoted_field(struct import *in, char *out)
     return NULL;
 }
 
-/* The next field of the record, ended with a NUL. NULL: it is malformed. */
+/* Read the next field of the record, ended by a NUL. NULL: it is malformed. */
 static char *take_field(struct import *in, bool *ret_last)
 {
     char *field = in->at, *end;
@@ -82,7 +82,7 @@ static char *take_field(struct import *in, bool *ret_last)
     return field;
 }
 
-/* *ret_count fields, at most COLUMN_COUNT. */
+/* Read *ret_count fields, at most COLUMN_COUNT. */
 static int take_record(struct import *in, char **ret, size_t *ret_count, struct err *err)
 {
     bool last = false;
@@ -149,9 +149,9 @@ static int next_user(struct import *in, struct err *err)
     return 1;
 }
 
-/* ---- what each says ---- */
+/* ---- the fields ---- */
 
-/* Cuts `text`, which may be NULL, at each ';'. */
+/* Cut `text`, which may be NULL, at each ';'. */
 static int split_entries(char *text, struct words *ret, struct err *err)
 {
     ret->count = 0;
@@ -167,7 +167,7 @@ static int split_entries(char *text, struct words *ret, struct err *err)
     return 0;
 }
 
-/* Neither in the store nor on an earlier line: case (a to z) does not matter. */
+/* The name must be neither in the store nor on an earlier line; case (a to z) does not matter. */
 static int check_new_user(struct import *in, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = in->fields[NAME]}};
@@ -199,7 +199,7 @@ static int read_operator(struct import *in, struct err *err)
     return 0;
 }
 
-/* Fill in what is made of the fields. */
+/* Set the members that are made from the fields. */
 static int read_csv_user(struct import *in, struct err *err)
 {
     struct words grants, allow;
@@ -246,7 +246,7 @@ static int add_imported_user(struct import *in, struct err *err)
 
 typedef int user_fn(struct import *in, struct err *err);
 
-/* Reading cuts the text up, so each walk has a copy of it. */
+/* Reading changes the text, so each pass has a copy of it. */
 static int each_user(struct import *in, user_fn *each, struct err *err)
 {
     char *copy = strdup(buf_str(&in->text));
@@ -271,7 +271,7 @@ static int each_user(struct import *in, user_fn *each, struct err *err)
     return rc;
 }
 
-/* It has passwords. */
+/* The file contains passwords. */
 static int check_private(const struct import *in, int fd, struct err *err)
 {
     struct stat st;

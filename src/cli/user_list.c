@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/wrap.h"
 
-/* `list` cut at `between`, its entries parted by a comma and a space. */
+/* Print `list`, cut at `between`, with a comma and a space between the entries. */
 static void print_entries(const char *list, char between, const char *if_none)
 {
     fputs(*list == '\0' ? if_none : "", stdout);
@@ -51,7 +51,7 @@ static void print_table(const struct user *users, size_t count, int64_t now_ms)
     }
 }
 
-/* A JSON array of the entries of `list`. */
+/* Add the entries of `list` as a JSON array. */
 static void add_entries(struct buf *b, const char *key, const char *list, char between)
 {
     json_add_key(b, key);
@@ -71,7 +71,7 @@ static void add_limit(struct buf *b, const char *key, int limit)
 {
     json_add_key(b, key);
     if (limit == 0)
-        buf_add_str(b, "null"); /* the configuration's */
+        buf_add_str(b, "null"); /* that of the configuration */
     else
         buf_add_format(b, "%d", limit);
 }

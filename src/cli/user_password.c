@@ -1,4 +1,4 @@
-/* src/cli/user_password.c -- read a new password: without echo from a terminal, or from a pipe. */
+/* src/cli/user_password.c -- reads a new password, without echo from a terminal, or from a pipe. */
 #include "cli/user_password.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "cli/prompt.h"
 #include "core/password.h"
 
-enum { LINE_BYTES = USER_PASSWORD_MAX + 3 }; /* one too long to take, its CR, the NUL */
+enum { LINE_BYTES = USER_PASSWORD_MAX + 3 }; /* one byte too many, its CR, the NUL */
 
 static int check_line(const char *line, size_t len, struct err *err)
 {
@@ -21,7 +21,7 @@ static int check_line(const char *line, size_t len, struct err *err)
     return 0;
 }
 
-/* Ask for one, or take the line of a pipe. */
+/* Ask for a password, or read a line from a pipe. */
 static int ask_password(const char *question, char ret_password[USER_PASSWORD_TEXT],
                         struct err *err)
 {
@@ -38,7 +38,7 @@ static int ask_password(const char *question, char ret_password[USER_PASSWORD_TE
     return rc;
 }
 
-/* One that cannot be is refused before it is typed again. */
+/* An invalid password is refused before it has to be typed again. */
 static int ask_twice(const char *name, char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
     char again[USER_PASSWORD_TEXT];

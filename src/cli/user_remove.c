@@ -1,4 +1,5 @@
-/* src/cli/user_remove.c -- a user is removed by the servers of the store, or without one. */
+/* src/cli/user_remove.c -- `reportd user remove`: the servers of the store remove the user, or this
+ * process, if there are none. */
 #include "cli/user_remove.h"
 
 #include <inttypes.h>
@@ -15,10 +16,10 @@ enum { LOOK_MS = 100 };
 
 struct removing {
     const struct user_removal *removal;
-    int64_t user_id, reports; /* that there were */
+    int64_t user_id, reports; /* number of reports before */
 };
 
-/* *ret 0: nobody has the name. */
+/* *ret is 0 if no user has the name. */
 static int ask_id(const struct removing *r, int64_t *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = r->removal->name}};
@@ -29,7 +30,7 @@ static int ask_id(const struct removing *r, int64_t *ret, struct err *err)
     return rc;
 }
 
-/* 0: the user that was removed is not there any more; else 1 or -E_*. */
+/* 0: the removed user no longer exists; else 1 or -E_*. */
 static int is_there(const struct removing *r, struct err *err)
 {
     int64_t id;
@@ -102,7 +103,7 @@ static int purge_reports(const struct config *config, struct store *store, struc
     return rc;
 }
 
-/* Before a server has ever run there is neither a report nor a place for one. */
+/* If no server has ever run, there are neither reports nor a spool. */
 static int purge_store(const struct removing *r, struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_DROP};
@@ -111,7 +112,7 @@ static int purge_store(const struct removing *r, struct store *store, struct err
     return rc < 0 || op.user_drop.left == 0 ? rc : purge_reports(r->removal->config, store, err);
 }
 
-/* -E_BUSY: there is a server. */
+/* -E_BUSY: a server is running. */
 static int purge_alone(const struct removing *r, struct err *err)
 {
     const struct config *config = r->removal->config;

@@ -1,4 +1,4 @@
-/* src/cli/worker.c -- reportd worker: what serve starts; it speaks only over its socket. */
+/* src/cli/worker.c -- `reportd worker`: started by serve; it communicates only over its socket. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -23,7 +23,7 @@ int verb_worker(int argc, char **argv)
     if (argc != 2 || !log_init_by_word(argv[1]) || fstat(WORKER_SOCKET, &st) < 0 ||
         !S_ISSOCK(st.st_mode))
         return options_wrong("worker", "it is started by reportd serve, not by hand");
-    /* They may be meant for the server, and be sent to all that has its name. */
+    /* Signals may be meant for the server, and be sent to all processes of its name. */
     signals_ignore();
     signal(SIGHUP, SIG_IGN);
     return worker_main();

@@ -1,4 +1,4 @@
-/* src/ctl/admin.c -- admin: what an operator sees and deletes of all users. */
+/* src/ctl/admin.c -- the command admin: what an operator sees and deletes, for all users. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ struct pausing {
     const char *done;
 };
 
-/* Of which one, if any, the command line says. */
+/* The command line names at most one of them. */
 static int set_paused(struct ctl *ctl, const struct pausing *pausing, struct err *err)
 {
     const char *name = ctl->count > 0 ? ctl->arguments[0] : NULL;
@@ -120,7 +120,7 @@ static int resume_queue(struct ctl *ctl, struct err *err)
     return set_paused(ctl, &(struct pausing){"source", false, "resumed"}, err);
 }
 
-/* Without a name it would be the whole queue. */
+/* Without a name, the whole queue would be paused. */
 static int set_draining(struct ctl *ctl, const struct pausing *pausing, struct err *err)
 {
     return ctl->count > 0 ? set_paused(ctl, pausing, err)
@@ -141,7 +141,7 @@ static int undrain_one(struct ctl *ctl, struct err *err)
 static const struct action {
     const char *name;
     ctl_run *run;
-    size_t most; /* words behind it */
+    size_t most; /* words after it */
 } actions[] = {
     {"overview", show_overview, 0}, {"list", ctl_list, 0},       {"delete", ctl_delete, 1},
     {"pause", pause_queue, 1},      {"resume", resume_queue, 1}, {"drain", drain_one, 1},

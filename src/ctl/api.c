@@ -1,4 +1,4 @@
-/* src/ctl/api.c -- calls of the API with tokens. */
+/* src/ctl/api.c -- calls of the API, with tokens. */
 #include "ctl/api.h"
 
 #include <curl/curl.h>
@@ -15,14 +15,14 @@ struct api {
     struct http *http;
     struct credentials credentials;
     struct http_answer answer; /* the last one */
-    json_t *refusal;           /* its JSON, if it was one */
+    json_t *refusal;           /* its JSON, if it has any */
     bool json;
 };
 
-/* Static because main() asks when the api is closed. */
+/* Static because main() asks after the api is closed. */
 static bool has_printed;
 
-/* What a status means here; one that is not listed is a refusal like any other. */
+/* What each status means; one that is not listed is an ordinary refusal. */
 static const struct {
     long status;
     int code;
@@ -41,8 +41,8 @@ static int refusal_code(long status)
     return -E_SOURCE;
 }
 
-/* The server's message: of the envelope, or of problem details (RFC 9457); NULL if there are none.
- */
+/* The server's message, from the envelope or from problem details (RFC 9457); NULL if there is
+ * none. */
 static const char *message_of(const json_t *answer)
 {
     static const char *const members[] = {"message", "detail", "title"};
@@ -74,7 +74,7 @@ static int read_refusal(struct http *http, const struct http_answer *answer, jso
                    http_server(http), answer->status);
 }
 
-/* Read a pair of tokens out of an answer; -E_BUSY if they are not in it. */
+/* Read a pair of tokens from an answer; -E_BUSY if it does not contain them. */
 static int take_tokens(const struct http *http, const struct http_answer *answer,
                        struct credentials *credentials, struct err *err)
 {
@@ -98,7 +98,7 @@ static int take_tokens(const struct http *http, const struct http_answer *answer
     return 0;
 }
 
-/* Ask for a pair of tokens with `body` and put it into `credentials`. Never repeated: a failed
+/* Request a pair of tokens with `body` and put it into `credentials`. Never repeated: a failed
  * login counts, and a refresh token used twice ends its session. */
 static int get_tokens(struct http *http, const char *path, json_t *body,
                       struct credentials *credentials, struct err *err)
@@ -144,7 +144,7 @@ int api_login(struct http *http, const char *user, const char *password, struct 
     return rc;
 }
 
-/* -E_AUTH if the user asks for another server than the tokens are of. */
+/* -E_AUTH if the command names another server than that of the tokens. */
 static int check_logged_in_at(const struct api *api, const char *server, struct err *err)
 {
     struct http *other;
@@ -194,8 +194,8 @@ void api_free(struct api *api)
     free(api);
 }
 
-/* Exchange the refresh token, unless another reportctl has just done so: both hold the same pair,
- * and the second exchange of one refresh token would end the session for both. */
+/* Exchange the refresh token, unless another reportctl has just done so: both have the same pair,
+ * and exchanging one refresh token twice would end the session for both. */
 static int renew(struct api *api, struct err *err)
 {
     struct credentials now;
@@ -244,7 +244,7 @@ int api_unexpected(const struct api *api, struct err *err)
                    http_server(api->http));
 }
 
-/* The answer's JSON; a refusal in a plain envelope is one, too. */
+/* Read the answer's JSON; a refusal in a plain envelope is a refusal, too. */
 static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err)
 {
     json_t *envelope =
@@ -255,7 +255,7 @@ static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err
         json_decref(envelope);
         return api_unexpected(api, err);
     }
-    /* A report's status is a string, whatever `result` says. */
+    /* A report's status is a string, whatever `result` is. */
     if (json_is_false(json_object_get(envelope, "result")) &&
         !json_is_string(json_object_get(envelope, "data"))) {
         err_set(err, -E_SOURCE, "%s", message != NULL ? message : "refused without message");

@@ -26,14 +26,14 @@ void credentials_done(struct credentials *credentials)
     *credentials = (struct credentials){.server = NULL};
 }
 
-/* Append the path of `name` in our folder; the folder is made if `make`. */
+/* Append the path of `name` in our folder; the folder is made if `make` is set. */
 static int add_path(struct buf *path, const char *name, bool make, struct err *err)
 {
     const char *config = getenv("XDG_CONFIG_HOME");
     const char *home = getenv("HOME");
     int rc = 0;
 
-    /* A relative one is to be ignored (XDG Base Directory Specification). */
+    /* A relative path has to be ignored (XDG Base Directory Specification). */
     if (config != NULL && config[0] == '/')
         buf_add_str(path, config);
     else if (home != NULL && home[0] == '/')
@@ -52,7 +52,7 @@ static int add_path(struct buf *path, const char *name, bool make, struct err *e
     return rc;
 }
 
-/* The member as a string that is yours, NULL if it is none. */
+/* A copy of the member that is yours; NULL if it is not a string. */
 static char *copy_member(const json_t *object, const char *member)
 {
     const char *text = json_string_value(json_object_get(object, member));
@@ -178,7 +178,7 @@ int credentials_lock(int *ret_fd, struct err *err)
     int fd = -1, rc;
 
     buf_init(&path, PATH_BYTES_MAX);
-    /* A file of its own: the one with the tokens is replaced, and a lock would go with it. */
+    /* A separate file: the one with the tokens is replaced, and its lock would be lost. */
     rc = add_path(&path, "lock", true, err);
     if (rc == 0) {
         fd = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

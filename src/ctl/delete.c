@@ -1,4 +1,4 @@
-/* src/ctl/delete.c -- delete: one report, or all that match, and the receipt of it. */
+/* src/ctl/delete.c -- the command delete: one report, or all that match, and the receipt. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 
 /* ---- the receipt ---- */
 
-/* Opened before anything is deleted: a receipt that has no place is lost. NULL with 0: none is
- * wanted. */
+/* Opened before anything is deleted: a receipt that cannot be written would be lost. NULL with 0:
+ * no receipt is wanted. */
 static int open_receipt(const struct ctl *ctl, FILE **ret, struct err *err)
 {
     const char *path = ctl->options.receipt;
@@ -24,7 +24,7 @@ static int open_receipt(const struct ctl *ctl, FILE **ret, struct err *err)
     return *ret != NULL ? 0 : err_errno(err, -E_IO, "cannot write %s; nothing was deleted", path);
 }
 
-/* Closes `file`, if there is one. */
+/* Closes `file`, if it is not NULL. */
 static int save_receipt(const struct ctl *ctl, FILE *file, const char *receipt, struct err *err)
 {
     bool good;
@@ -39,7 +39,7 @@ static int save_receipt(const struct ctl *ctl, FILE *file, const char *receipt, 
     return receipt != NULL ? 0 : err_set(err, -E_IO, "deleted, but the answer had no receipt");
 }
 
-/* What is said on standard output, unless the receipt goes there. */
+/* Print on standard output, unless the receipt is written there. */
 static void say(const struct ctl *ctl, const struct api *api, const char *words)
 {
     if (ctl->options.json != NULL)
@@ -57,7 +57,7 @@ static int delete_one(struct ctl *ctl, struct api *api, FILE *file, struct err *
     if (rc != 0) {
         if (file != NULL && file != stdout) {
             fclose(file);
-            unlink(ctl->options.receipt); /* made for nothing */
+            unlink(ctl->options.receipt); /* nothing was written to it */
         }
         return rc;
     }
@@ -92,8 +92,8 @@ static int64_t sum_of(const json_t *deleted)
     return sum;
 }
 
-/* Not repeated if the connection breaks: what the first try has deleted would be missing in its
- * counts and its receipt. */
+/* Not repeated if the connection breaks: the counts and the receipt would lack what the first try
+ * deleted. */
 static int send_many(const struct ctl *ctl, struct api *api, bool dry, json_t **ret,
                      struct err *err)
 {
@@ -116,7 +116,7 @@ static int send_many(const struct ctl *ctl, struct api *api, bool dry, json_t **
     return rc;
 }
 
-/* True: go on. Without a terminal only --yes answers. */
+/* True: go on. Without a terminal only --yes confirms. */
 static int confirm(int64_t count, int64_t beyond, struct err *err)
 {
     char question[128], answer[16] = "";
@@ -135,7 +135,7 @@ static int confirm(int64_t count, int64_t beyond, struct err *err)
     return rc;
 }
 
-/* Ask for their number, and whether to go on; -E_CANCELLED: not. */
+/* Get the number of reports, and ask whether to go on; -E_CANCELLED: no. */
 static int count_many(struct ctl *ctl, struct api *api, bool *ret_go_on, struct err *err)
 {
     json_t *envelope = NULL;

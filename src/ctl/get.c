@@ -1,4 +1,5 @@
-/* src/ctl/get.c -- fetch a result: into FILE.part, checked, renamed; or to a pipe. */
+/* src/ctl/get.c -- the command get: downloads a result into FILE.part, checks and renames it; or
+ * into a pipe. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +23,7 @@ enum {
     RANGE_TEXT = 64,
     VALIDATOR_TEXT = 160,
     OPEN_AGAIN_MS = 50,
-    STALLS_MAX = 3, /* tries that brought nothing, one after the other */
+    STALLS_MAX = 3, /* consecutive tries that brought nothing */
 };
 
 /* The words of --format, the first by default, and their media types. */
@@ -34,22 +35,23 @@ static const struct format {
 #undef X
 };
 
-/* A download. It may take several requests: each goes on where the last one broke. */
+/* A download. It may take several requests: each continues where the previous one was
+ * interrupted. */
 struct download {
     struct http *http;
     const char *type; /* of the content */
     const char *path; /* of the file being written; NULL: standard output */
     int fd;
-    int64_t len, total;       /* bytes written; bytes in all, 0: not known yet */
-    char last;                /* byte written */
-    bool begun;               /* the present request has brought something */
-    char digest[DIGEST_TEXT]; /* base64 as the server gave it, "" if it gave none */
-    /* For If-Range. A result that came compressed is continued plain, and of that only the date is
-     * known. "": the server gave none. */
+    int64_t len, total;       /* bytes written; bytes in all, 0: unknown */
+    char last;                /* last byte written */
+    bool begun;               /* the current request has returned data */
+    char digest[DIGEST_TEXT]; /* base64 as sent by the server, "" if there was none */
+    /* For If-Range. A result that was sent compressed is continued uncompressed, and of that only
+     * the date is known. "": the server sent none. */
     char validator[VALIDATOR_TEXT];
     EVP_MD_CTX *hash;
     struct progress progress;
-    struct err err; /* why the writing failed */
+    struct err err; /* why writing failed */
 };
 
 static int write_download(struct download *download, const char *data, size_t len)
@@ -74,7 +76,7 @@ static int write_download(struct download *download, const char *data, size_t le
     return 0;
 }
 
-/* Note the digest out of `sha-256=:BASE64:` (RFC 9530). */
+/* Copy the digest from `sha-256=:BASE64:` (RFC 9530). */
 static void read_digest_header(struct download *download, const char *header)
 {
     const char *text = header != NULL ? strstr(header, "sha-256=:") : NULL;
@@ -90,7 +92,7 @@ static void read_digest_header(struct download *download, const char *header)
     download->digest[DIGEST_TEXT - 1] = '\0';
 }
 
-/* The whole result comes (again) from its first byte. */
+/* The whole result is sent (again) from its first byte. */
 static int start_over(struct download *download)
 {
     const char *validator = http_header(download->http, "ETag");
@@ -108,8 +110,8 @@ static int start_over(struct download *download)
     if (validator != NULL && !str_copy(download->validator, sizeof(download->validator), validator))
         download->validator[0] = '\0';
     download->total = 0;
-    if (!coded) { /* or else tag, digests and length are of the coded bytes */
-        /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
+    if (!coded) { /* otherwise tag, digests and length are those of the coded bytes */
+        /* In a 200 both digests are of the whole; in a 206 only Repr-Digest would be. */
         read_digest_header(download, http_header(download->http, "Content-Digest"));
         read_digest_header(download, http_header(download->http, "Repr-Digest"));
         download->total = http_header_number(download->http, "Content-Length", 0);
@@ -134,7 +136,7 @@ static int on_content(void *context, long status, const void *data, size_t len)
         return -E_IO;
     if (!download->begun && status == 200 && start_over(download) != 0)
         return -E_IO;
-    if (!download->begun && status == 206) /* compressed it had none */
+    if (!download->begun && status == 206) /* there was none while it was compressed */
         read_digest_header(download, http_header(download->http, "Repr-Digest"));
     download->begun = true;
     if (download->path == NULL)
@@ -165,7 +167,7 @@ static int check_download_digest(struct download *download, struct err *err)
     return 0;
 }
 
-/* One request for the rest, or for the whole if nothing is here yet. */
+/* One request for the rest, or for the whole if there is nothing yet. */
 static int fetch_once(struct api *api, struct download *download, const char *path, struct err *err)
 {
     char range[RANGE_TEXT], if_range[VALIDATOR_TEXT + 16];
@@ -182,7 +184,7 @@ static int fetch_once(struct api *api, struct download *download, const char *pa
         request.headers[1] = if_range;
     }
     rc = api_call(api, &request, NULL, err);
-    /* Not even a 200 of another program, or an empty one, is a result. */
+    /* A 200 from another program, or an empty one, is not a result. */
     if ((rc == 0 || (rc == -E_IO && download->err.code == 0)) && !download->begun)
         return api_unexpected(api, err);
     return rc;
@@ -209,8 +211,8 @@ static int fetch(struct api *api, struct download *download, const char *path, s
     return rc == 0 ? check_download_digest(download, err) : rc;
 }
 
-/* Fetch into `output`.part and rename: whoever sees `output` sees all of it. A file that was there
- * keeps its mode, and until then only its owner may read what is to replace it. */
+/* Download into `output`.part and rename it, so that `output` is always complete. An existing file
+ * keeps its mode, and until the rename only its owner can read the new one. */
 static int fetch_file(struct api *api, struct download *download, const char *path,
                       const char *output, struct err *err)
 {
@@ -243,8 +245,8 @@ static int fetch_file(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
-/* Open what is no plain file. A FIFO that nobody reads yet is waited for, but not by open(), which
- * would miss a signal that comes just before. */
+/* Open an output that is not a regular file. A FIFO without a reader is waited for, but not in
+ * open(), which would miss a signal that arrives just before it. */
 static int open_special(const char *output, bool fifo, int *ret_fd, struct err *err)
 {
     int fd;
@@ -262,7 +264,8 @@ static int open_special(const char *output, bool fifo, int *ret_fd, struct err *
     return signal_came() ? err_set(err, -E_CANCELLED, "interrupted") : -E_IO;
 }
 
-/* What is no plain file, such as a FIFO or /dev/null, is written to and stays what it is. */
+/* An output that is not a regular file, such as a FIFO or /dev/null, is written to, not
+ * replaced. */
 static int fetch_into(struct api *api, struct download *download, const char *path,
                       const char *output, bool fifo, struct err *err)
 {
@@ -276,7 +279,7 @@ static int fetch_into(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
-/* To standard output; a terminal's next line is not the prompt's. */
+/* Download to standard output; on a terminal, the prompt starts on a new line. */
 static int fetch_out(struct api *api, struct download *download, const char *path, struct err *err)
 {
     int rc = fetch(api, download, path, err);
@@ -289,7 +292,7 @@ static int fetch_out(struct api *api, struct download *download, const char *pat
     return rc;
 }
 
-/* A link stays one: the file that it names is replaced, or made. */
+/* A symbolic link stays: its target is replaced, or made. */
 static int fetch_link(struct api *api, struct download *download, const char *path,
                       const char *output, struct err *err)
 {
@@ -311,7 +314,7 @@ static int fetch_link(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
-/* /dev/stdout, or another name of what standard output is: it may be in the middle of a file. */
+/* Is it /dev/stdout, or another name of standard output? That may be in the middle of a file. */
 static bool is_stdout(const struct stat *st)
 {
     struct stat out;
@@ -333,7 +336,7 @@ static int fetch_to(struct api *api, struct download *download, const char *path
     return fetch_file(api, download, path, output, err);
 }
 
-/* NULL: there is none of that name. */
+/* NULL: there is no such format. */
 static const struct format *find_format(const char *word)
 {
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {

@@ -1,4 +1,4 @@
-/* src/ctl/http.c -- HTTP by libcurl. */
+/* src/ctl/http.c -- HTTP, with libcurl. */
 #include "ctl/http.h"
 
 #include <curl/curl.h>
@@ -19,7 +19,7 @@ struct http {
     bool local, encrypted, cacert_given;
 };
 
-/* What curl's callbacks see of one transfer. */
+/* What curl's callbacks know about one transfer. */
 struct transfer {
     struct http *http;
     const struct http_request *request;
@@ -27,7 +27,7 @@ struct transfer {
     bool write_failed;
 };
 
-/* By the address, or by the names that RFC 6761, 6.3, reserves for it. */
+/* By its address, or by the names that RFC 6761, 6.3, reserves for it. */
 static bool is_loopback(const char *host)
 {
     static const char name[] = "localhost";
@@ -44,7 +44,7 @@ static bool is_loopback(const char *host)
            (len == tail || host[len - tail - 1] == '.');
 }
 
-/* Take the URL apart and put it together again, so that equal servers are equal strings. */
+/* Parse the URL and assemble it again, so that equal servers are equal strings. */
 static int normalise(struct http *http, const char *server, struct err *err)
 {
     CURLU *url = curl_url();
@@ -82,7 +82,7 @@ static int normalise(struct http *http, const char *server, struct err *err)
     return rc;
 }
 
-/* As curl(1) has it: curl_easy_perform() looks at neither variable. */
+/* As in curl(1): curl_easy_perform() uses neither variable. */
 static int find_cacert(struct http *http, const char *cacert, struct err *err)
 {
     const char *names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
@@ -188,7 +188,8 @@ static struct curl_slist *make_headers(const struct http_request *request)
     struct buf line;
 
     list = curl_slist_append(list, "Version: " API_VERSION);
-    /* Problem details, so that the status tells an unknown reference from a bad parameter. */
+    /* Problem details, so that the status distinguishes an unknown reference from a bad
+     * parameter. */
     list = curl_slist_append(list, "Accept: application/json, application/problem+json");
     if (request->body != NULL)
         list = curl_slist_append(list, "Content-Type: application/json");
@@ -231,7 +232,7 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     if (transfer->http->cacert != NULL)
         curl_easy_setopt(curl, CURLOPT_CAINFO, transfer->http->cacert);
     if (request->compressed)
-        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, ""); /* all that this libcurl knows */
+        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, ""); /* all that this libcurl supports */
     if (request->body != NULL)
         curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, request->body);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
@@ -243,14 +244,14 @@ static bool is_unavailable(long status)
     return status == 502 || status == 503 || status == 504;
 }
 
-/* What a transfer came to; `retriable` says whether trying again may help. */
+/* The outcome of a transfer; `retriable` says whether another try may help. */
 static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable, struct err *err)
 {
     struct http *http = transfer->http;
 
     *ret_retriable = false;
     if (transfer->write_failed)
-        return -E_IO; /* `write` has the message */
+        return -E_IO; /* `write` has set the message */
     if (code == CURLE_ABORTED_BY_CALLBACK || signal_came())
         return err_set(err, -E_CANCELLED, "interrupted");
     if (buf_failed(&transfer->answer->body))

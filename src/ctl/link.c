@@ -1,4 +1,4 @@
-/* src/ctl/link.c -- print a URL that downloads a result. */
+/* src/ctl/link.c -- the command link: prints a URL that downloads a result. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

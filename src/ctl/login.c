@@ -1,4 +1,4 @@
-/* src/ctl/login.c -- login and logout: asking for what is not given. */
+/* src/ctl/login.c -- the commands login and logout: they ask for what is not given. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +11,8 @@
 
 enum { ANSWER_MAX = 1024 };
 
-/* Ask on the terminal. `what` is what it is, `usual` the answer for an empty line (NULL: none). */
+/* Ask on the terminal. `what` is the name of the answer, `usual` the answer for an empty line
+ * (NULL: none). */
 static int prompt_user(const char *what, const char *option, const char *usual,
                        char answer[ANSWER_MAX], struct err *err)
 {
@@ -60,7 +61,7 @@ int ctl_login(struct ctl *ctl, struct err *err)
         rc = prompt_user("user", "-u USER", last.user, user, err);
     else if (rc == 0 && !str_copy(user, sizeof(user), ctl->options.user))
         rc = err_set(err, -E_INVALID, "the user's name is too long");
-    if (rc == 0) /* reports a wrong option before the password */
+    if (rc == 0) /* a wrong option is reported before the password is asked for */
         rc = http_new(server, ctl->options.cacert, &http, err);
     if (rc == 0 && http_is_exposed(http))
         fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the password\n",
@@ -75,8 +76,8 @@ int ctl_login(struct ctl *ctl, struct err *err)
     return rc;
 }
 
-/* End the session on the server; one that is over already, or that no server answers for, too: the
- * tokens are forgotten in any case. */
+/* End the session on the server. It is no error if the session is over already or no server
+ * answers: the tokens are removed in any case. */
 static int end_session(struct api *api, struct err *err)
 {
     struct http_request request = {.method = "POST", .path = "/User/Logout", .repeatable = true};
@@ -102,7 +103,7 @@ int ctl_logout(struct ctl *ctl, struct err *err)
     if (rc != 0) {
         if (rc == -E_AUTH)
             fputs("not logged in\n", stderr);
-        return credentials_remove(err); /* of what is damaged no server can be told */
+        return credentials_remove(err); /* damaged credentials cannot be sent to a server */
     }
     credentials_done(&known);
     rc = api_open(&ctl->options, &api, err);

@@ -1,4 +1,4 @@
-/* src/ctl/main.c -- reportctl: read the command line, run the command, report the outcome. */
+/* src/ctl/main.c -- reportctl: reads the command line, runs the command, reports the outcome. */
 #include "ctl/ctl.h"
 
 #include <curl/curl.h>
@@ -51,7 +51,7 @@ enum {
 
 static const char everybodys[] = "SEJhV";
 
-/* Which exit status a code of base/err.h is; those not listed are CTL_FAILED. */
+/* The exit status for each code of base/err.h; for codes that are not listed it is CTL_FAILED. */
 static const struct {
     int code, status;
 } exits[] = {
@@ -82,7 +82,7 @@ static bool takes(const struct command *command, char letter)
            (command != NULL && strchr(command->options, letter) != NULL);
 }
 
-/* The options of a command, or for NULL those of every command. */
+/* The options of a command, or, for NULL, those of every command. */
 static void print_options(const struct command *command)
 {
     printf("\noptions:\n");
@@ -130,7 +130,7 @@ static void print_help(const struct command *command)
     print_exits();
 }
 
-/* NULL: there is none, and `err` (NULL is fine) says so. */
+/* NULL: there is no such command, as `err` (may be NULL) says. */
 static const struct command *find_command(const char *name, struct err *err)
 {
     struct nearest nearest = {.typed = name};
@@ -145,7 +145,7 @@ static const struct command *find_command(const char *name, struct err *err)
     return found;
 }
 
-/* Read the options, wherever they stand; argv is left with the other words from optind on. */
+/* Read the options, wherever they are; the other words are left in argv from optind on. */
 static int read_ctl_options(int argc, char **argv, struct ctl_options *ret, char *ret_seen,
                             struct err *err)
 {
@@ -172,7 +172,7 @@ static int read_ctl_options(int argc, char **argv, struct ctl_options *ret, char
     return 0;
 }
 
-/* Check the words against the command's row. */
+/* Check the words against the command's entry. */
 static int check_words(const struct command *command, const struct ctl *ctl, const char *seen,
                        struct err *err)
 {
@@ -191,7 +191,7 @@ static int check_words(const struct command *command, const struct ctl *ctl, con
     return 0;
 }
 
-/* For --json: in the form of the API's envelope, if the server has said nothing. */
+/* For --json: in the form of the API's envelope, if the server has sent none. */
 static void print_failure(const struct err *err)
 {
     json_t *answer = json_pack("{sb ss s{}}", "result", 0, "message", err->text, "data");
@@ -201,7 +201,7 @@ static void print_failure(const struct err *err)
     json_decref(answer);
 }
 
-/* Run what the command line says; *ret_command is the command, NULL if there is none. */
+/* Run the command line; *ret_command is the command, NULL if there is none. */
 static int run(int argc, char **argv, const struct command **ret_command, struct err *err)
 {
     struct ctl ctl = {.count = 0};
@@ -209,7 +209,7 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
     int rc = read_ctl_options(argc, argv, &ctl.options, seen, err);
 
     for (int i = 1; i < argc && rc != 0 && *ret_command == NULL; i++)
-        *ret_command = find_command(argv[i], NULL); /* whose help may help */
+        *ret_command = find_command(argv[i], NULL); /* whose help may be useful */
     if (rc != 0)
         return rc;
     if (ctl.options.version != NULL) {
@@ -235,7 +235,7 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
     return rc;
 }
 
-/* As what reads no signals would end: `reportctl list | head -1` has no failure to tell. */
+/* End like a program that ignores no signals: `reportctl list | head -1` is not a failure. */
 static void end_by_pipe(void)
 {
     signal(SIGPIPE, SIG_DFL);
@@ -255,7 +255,7 @@ int main(int argc, char **argv)
     status = exit_status(run(argc, argv, &command, &err));
     curl_global_cleanup();
     if (status == CTL_INTERRUPTED && signal_last() != 0)
-        status = 128 + signal_last(); /* as a shell has it */
+        status = 128 + signal_last(); /* as in a shell */
     unwritten = fflush(stdout) != 0 || ferror(stdout);
     if (signal_reader_lost() || (unwritten && signal_reader_gone()))
         end_by_pipe();

@@ -22,7 +22,7 @@ void progress_init(struct progress *progress)
                                   .began_ms = clock_mono_ms()};
 }
 
-/* What a line may have: the terminal may have become another size. */
+/* The width of a line: the size of the terminal may have changed. */
 static int line_width(void)
 {
     int columns = wrap_terminal(stderr);
@@ -30,7 +30,7 @@ static int line_width(void)
     return (columns > 0 && columns < COLUMNS_MOST ? columns : COLUMNS_MOST) - 1;
 }
 
-/* Redraw the live line: text that does not fit the terminal would remain in the line above. */
+/* Redraw the live line: text wider than the terminal would stay in the line above. */
 __attribute__((format(printf, 2, 3))) static void draw(struct progress *progress,
                                                        const char *format, ...)
 {

@@ -1,4 +1,4 @@
-/* src/ctl/rows.c -- rows of a result as a table. */
+/* src/ctl/rows.c -- the command rows: rows of a result as a table. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include "base/wrap.h"
 #include "ctl/commands.h"
 
-/* ---- values of a JSON text as they stand in it, so that a number keeps all its digits ---- */
+/* ---- values in the JSON text, unchanged, so that a number keeps all its digits ---- */
 
-/* A part of the text, borrowed. Of a text that is not JSON a slice is anything that lies in it. */
+/* A part of the text, borrowed. If the text is not JSON, a slice is any part of it. */
 struct slice {
     const char *at, *end;
 };
@@ -54,7 +54,7 @@ static const char *skip_value(const char *at, const char *end)
     return at;
 }
 
-/* What is in the array or object `value`; of another value nothing. */
+/* The content of the array or object `value`; empty for another value. */
 static struct slice slice_inside(struct slice value)
 {
     bool holds = value.end - value.at >= 2 && (*value.at == '{' || *value.at == '[');
@@ -62,8 +62,8 @@ static struct slice slice_inside(struct slice value)
     return holds ? (struct slice){value.at + 1, value.end - 1} : (struct slice){"", ""};
 }
 
-/* Take the next member or (with `key` NULL) element off `rest`; false: there is none. The key has
- * its quotes. */
+/* Take the next member, or (with `key` NULL) element, off `rest`; false: there is none. The key
+ * includes its quotes. */
 static bool slice_next(struct slice *rest, struct slice *key, struct slice *value)
 {
     const char *at = skip(rest->at, rest->end, ", \t\r\n");
@@ -82,7 +82,7 @@ static bool slice_next(struct slice *rest, struct slice *key, struct slice *valu
     return true;
 }
 
-/* The value of an object's member whose key has no escapes; false: it has none. */
+/* The value of an object's member whose key has no escapes; false: there is none. */
 static bool slice_member(struct slice object, const char *name, struct slice *ret)
 {
     struct slice rest = slice_inside(object), key;
@@ -102,7 +102,7 @@ static bool slice_is(struct slice value, const char *text)
     return (size_t)(value.end - value.at) == len && memcmp(value.at, text, len) == 0;
 }
 
-/* False: it is no whole number. */
+/* False: it is not an integer. */
 static bool slice_number(struct slice value, int64_t *ret)
 {
     size_t len = (size_t)(value.end - value.at);
@@ -118,14 +118,14 @@ static bool slice_number(struct slice value, int64_t *ret)
 
 enum {
     COUNT_DEFAULT = 500,
-    PAGE_ROWS = 1000,     /* the server's limit of one request */
+    PAGE_ROWS = 1000,     /* the server's limit per request */
     TERMINAL_WIDTH = 40,  /* a wider text is cut, on a terminal only */
-    ALIGNED_WIDTH = 200,  /* a wider cell moves those behind it */
-    TEXT_MAX = 256 << 20, /* more than any answer has */
+    ALIGNED_WIDTH = 200,  /* a wider cell shifts the cells after it */
+    TEXT_MAX = 256 << 20, /* more than any answer contains */
 };
 
 struct column {
-    char *name, *title; /* as the rows have it; as it is shown */
+    char *name, *title; /* as in the rows; and as it is shown */
     bool array, json, number;
     size_t width;
 };
@@ -134,11 +134,11 @@ struct rows_table {
     struct column *columns; /* NULL: before the first page */
     size_t count;
     bool labels;
-    size_t terminal; /* its columns; 0: it is none */
+    size_t terminal; /* width of the terminal; 0: it is not one */
     struct buf line, cut, cell;
 };
 
-/* What an answer has. */
+/* The content of an answer. */
 struct page {
     struct slice columns, rows;
     int64_t count, total;
@@ -192,8 +192,8 @@ static void table_done(struct rows_table *table)
 
 /* ---- values ---- */
 
-/* How much of the column's name the key is: all of it, or, up to a dot, that of an object with it;
- * 0: none. */
+/* How much of the column's name the key is: all of it, or, up to a dot, the object around it; 0:
+ * nothing. */
 static size_t match(struct buf *scratch, struct slice key, const char *name)
 {
     size_t len;
@@ -206,8 +206,8 @@ static size_t match(struct buf *scratch, struct slice key, const char *name)
     return name[len] == '\0' || name[len] == '.' ? len : 0;
 }
 
-/* The value of a column in what is left of its row: members come as the columns do. False: it is
- * not there. */
+/* The value of a column in the rest of its row: members are in the order of the columns. False: it
+ * is missing. */
 static bool find_member(struct rows_table *table, struct slice *rest, const char *name,
                         struct slice *ret)
 {
@@ -218,7 +218,7 @@ static bool find_member(struct rows_table *table, struct slice *rest, const char
         struct slice inside = slice_inside(member);
 
         if (len > 0 && name[len] == '.' && find_member(table, &inside, name + len + 1, ret)) {
-            *rest = here; /* it may have the next one, too */
+            *rest = here; /* it may contain the next column, too */
             return true;
         }
         *ret = member;
@@ -238,7 +238,7 @@ static void add_array(struct buf *out, struct slice array)
     buf_add_format(out, "[%zu %s]", count, count == 1 ? "row" : "rows");
 }
 
-/* As a person reads it, into `cell`. */
+/* The value in readable form, into `cell`. */
 static void read_cell(struct rows_table *table, const struct column *column, struct slice value)
 {
     size_t len = (size_t)(value.end - value.at);
@@ -301,7 +301,7 @@ static void print_line(struct rows_table *table)
     buf_reset(&table->line);
 }
 
-/* Only measured, or printed. */
+/* Measure or print the row. */
 static void show_row(struct rows_table *table, struct slice row, bool print)
 {
     static const char null[] = "null";
@@ -361,7 +361,7 @@ static int show_page(struct rows_table *table, const struct page *page, struct e
 
 /* ---- pages ---- */
 
-/* The answer to the last call; a refusal is its error. */
+/* Read the answer to the last call; a refusal becomes its error. */
 static int read_page(struct api *api, struct page *ret, struct err *err)
 {
     const struct buf *body = api_body(api);

@@ -1,4 +1,4 @@
-/* src/ctl/run.c -- submit, wait, and run: from submit to delete. */
+/* src/ctl/run.c -- the commands submit, wait and run, which goes from submit to delete. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 #include "ctl/progress.h"
 #include "ctl/signal.h"
 
-/* ---- wait for a report by long polls, and show how it goes ---- */
+/* ---- waiting for a report with long polls, and showing its progress ---- */
 
-/* How long one poll may wait: a live line wants news every second, plain lines seldom, but the
- * first one soon. */
+/* How long one poll may wait: a live line is updated every second, plain lines are printed rarely,
+ * but the first one soon. */
 enum { POLL_SHORT_S = 1, POLL_LONG_S = 30 };
 
 static void show_progress(struct progress *progress, struct http *http)
@@ -60,8 +60,8 @@ static int poll_status(struct api *api, const char *path, int wait_s, struct err
     return rc;
 }
 
-/* Wait until the report has finished, showing how it goes. 0: complete; -E_SOURCE: it ended in
- * error, with the report's own words; or as api_call(). */
+/* Wait until the report has finished, and show its progress. 0: complete; -E_SOURCE: it ended in
+ * error, with the report's message; or as api_call(). */
 static int wait_for(struct api *api, const char *reference, struct err *err)
 {
     char path[API_PATH_MAX];
@@ -78,7 +78,7 @@ static int wait_for(struct api *api, const char *reference, struct err *err)
         rc = poll_status(api, path, wait_s, err);
         if (rc == 1) {
             show_progress(&progress, api_http(api));
-            /* A server that does not know `Prefer: wait` must not be polled without a pause. */
+            /* A server that does not support `Prefer: wait` must not be polled without a pause. */
             if (clock_mono_ms() - began < 500)
                 signal_sleep(1000 * http_header_number(api_http(api), "Retry-After", 1));
             if (signal_came())
@@ -131,7 +131,7 @@ static int add_parameter(json_t *parameters, const char *argument, struct err *e
     return rc;
 }
 
-/* The body of a submit made of "NAME" and "Key=Value"…; -E_INVALID. *ret is yours to free(). */
+/* Make the body of a submit from "NAME" and "Key=Value"…; -E_INVALID. *ret is yours to free(). */
 static int make_submit_body(char **arguments, size_t count, char **ret, struct err *err)
 {
     json_t *parameters = json_object();
@@ -153,7 +153,7 @@ static int make_submit_body(char **arguments, size_t count, char **ret, struct e
     return rc;
 }
 
-/* Over the limit: the server lists the reports that take the places; so do we. */
+/* Over the limit: the server lists the reports that count; print them. */
 static void show_active(const json_t *refusal)
 {
     const json_t *data = json_object_get(refusal, "data");
@@ -172,7 +172,7 @@ static void show_active(const json_t *refusal)
     }
 }
 
-/* Submit `body`; safe to repeat with the same key. The reference into `reference`. */
+/* Submit `body`; safe to repeat with the same key. `reference` gets the reference. */
 static int submit(struct api *api, const char *body, const char *key, char reference[GUID_TEXT],
                   struct err *err)
 {
@@ -214,7 +214,7 @@ int step_delete(struct api *api, const char *resource, const char *reference, st
         return rc;
     rc = api_call(api, &request, &envelope, err);
     json_decref(envelope);
-    /* The connection broke after the server had done it: the second try finds nothing. */
+    /* The connection broke after the server had deleted it: the second try finds nothing. */
     if (rc == -E_UNKNOWN_REFERENCE && api_tries(api) > 1)
         rc = 0;
     return rc;
@@ -249,8 +249,8 @@ int ctl_submit(struct ctl *ctl, struct err *err)
     return rc;
 }
 
-/* Whatever became of the report, it must not be left behind; the first error stays in `err`. But a
- * complete result that could not be written here, or not be fetched, is not thrown away. */
+/* The report must not be left behind, whatever its outcome; the first error stays in `err`. But a
+ * complete result that could not be downloaded or written is not deleted. */
 static int clean_up(struct api *api, const char *reference, bool complete, int rc, struct err *err)
 {
     struct err why = {.code = 0};
@@ -287,7 +287,8 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
                  ?: api_open(&ctl->options, &api, err)
                  ?: submit(api, body, key, reference, err);
     if (rc == -E_CANCELLED && api != NULL) {
-        /* It may have been accepted or not: the same key tells its reference either way. */
+        /* It may or may not have been accepted: the same key returns its reference in either
+         * case. */
         signal_clear();
         submit(api, body, key, reference, NULL);
     } else if (rc == 0) {

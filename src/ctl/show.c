@@ -1,4 +1,4 @@
-/* src/ctl/show.c -- commands that only look: status, list, types. */
+/* src/ctl/show.c -- commands that only read: status, list, types. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ const char *step_text_of(const json_t *object, const char *member)
 
     if (text == NULL)
         return "";
-    str_plain((char *)(uintptr_t)text); /* it is shown, and nothing else */
+    str_plain((char *)(uintptr_t)text); /* it is only shown */
     return text;
 }
 
@@ -85,7 +85,7 @@ int ctl_status(struct ctl *ctl, struct err *err)
     return rc;
 }
 
-/* Append `&name=value` if the number was given; -E_INVALID if it is none from 1 to `most`. */
+/* Append `&name=value` if the number was given; -E_INVALID if it is not between 1 and `most`. */
 static int add_query_number(struct buf *path, const char *name, const char *text, int64_t most,
                             struct err *err)
 {
@@ -113,7 +113,7 @@ static int add_state(struct buf *path, const char *state, struct err *err)
                    "'%s' is not a state; it is one of queued, processing, complete, error", state);
 }
 
-/* As a shell takes it. */
+/* Quoted for a shell. */
 static void add_quoted(struct buf *line, const char *text)
 {
     static const char plain[] =
@@ -133,7 +133,7 @@ static void add_quoted(struct buf *line, const char *text)
     buf_add_char(line, '\'');
 }
 
-/* What the report is: its type, its parameters as submit takes them, and why it failed. */
+/* Describe the report: its type, its parameters as submit takes them, and why it failed. */
 static void print_what(const json_t *report)
 {
     const char *message = step_text_of(report, "message"), *key;
@@ -157,7 +157,7 @@ static void print_what(const json_t *report)
     buf_done(&line);
 }
 
-/* With the users of those of all users. */
+/* In a list of all users, with the user. */
 static void print_reports(const json_t *data, bool admin)
 {
     const int width = admin ? 16 : 0;
@@ -267,7 +267,7 @@ static void print_parameter(const json_t *parameter)
     buf_done(&line);
 }
 
-/* What a person is told of the columns: those that have a label or a unit. */
+/* The columns, for a person: those that have a label or a unit. */
 static void print_columns(const json_t *columns)
 {
     const json_t *column;

@@ -19,7 +19,7 @@ static void record_signal(int number)
 
 void signal_catch(void)
 {
-    /* No SA_RESTART: reading a password has to end. */
+    /* No SA_RESTART: a signal has to interrupt the reading of a password. */
     struct sigaction action = {.sa_handler = record_signal};
 
     sigemptyset(&action.sa_mask);

@@ -1,4 +1,4 @@
-/* src/ctl/watch.c -- the command watch: one's own reports as they change. */
+/* src/ctl/watch.c -- the command watch: the user's own reports as they change. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,16 +15,16 @@
 enum {
     LINE_MAX_BYTES = 64 << 10,
     ID_MAX = 128,
-    TRIES = 3, /* without an event in between */
+    TRIES = 3, /* consecutive tries without an event */
     PAUSE_MS = 2000,
 };
 
-/* A stream of events, read a line at a time (WHATWG HTML, 9.2.6). */
+/* A stream of events, read line by line (WHATWG HTML, 9.2.6). */
 struct watch {
     bool json;
     struct buf line, data;
     char id[ID_MAX]; /* of the last event */
-    bool heard;      /* something, since the last connection was made */
+    bool heard;      /* something was received on the current connection */
 };
 
 static void print_event(const json_t *event)
@@ -86,7 +86,7 @@ static int on_bytes(void *context, long status, const void *data, size_t len)
     return ferror(stdout) ? -E_IO : 0;
 }
 
-/* Until the stream ends. */
+/* Read until the stream ends. */
 static int follow_stream(struct api *api, struct watch *watch, struct err *err)
 {
     char last[ID_MAX + 32];
@@ -120,7 +120,7 @@ int ctl_watch(struct ctl *ctl, struct err *err)
 
     buf_init(&watch.line, LINE_MAX_BYTES);
     buf_init(&watch.data, LINE_MAX_BYTES);
-    /* The server ends a stream with its token, or as it stops: come again. */
+    /* The server ends a stream when its token expires, or when it stops: reconnect. */
     while (rc == 0) {
         rc = follow_stream(api, &watch, err);
         tries = watch.heard ? 0 : tries + 1;
