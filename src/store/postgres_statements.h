@@ -2,8 +2,9 @@
  * Queued is state 0, processing 1, complete 2, error 3, deleting 4 (see postgres_schema.c).
  *
  * A transaction runs in READ COMMITTED, where each statement sees what was committed before it
- * began. So whatever decides by what others have written locks first, in a statement of its own.
- * What may meet other batches' locks in another order skips what is locked. */
+ * began. So a decision that depends on what others have written is preceded by a lock, in a
+ * separate statement. A statement that may take other batches' locks in another order skips locked
+ * rows. */
 #pragma once
 
 /* Read by postgres_read_report(), from POSTGRES_REPORTS or anything with the same aliases. */
@@ -21,8 +22,8 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
     "SELECT locked_until_ms FROM login_address WHERE user_id = $1 AND address = " address          \
     " AND succeeded_ms > $2 - " known_ms
 
-/* Of an account or of an address: $2 now, $3 the window, $4 how many lock for $5. While locked
- * nothing is counted; a lock or a window that is over starts afresh. */
+/* For an account or an address: $2 now, $3 the window, $4 how many failures lock it for $5. While
+ * it is locked, nothing is counted; after a lock or a window has ended, counting starts again. */
 #define POSTGRES_AFRESH "(locked_until_ms <> 0 OR first_failure_ms + $3 <= $2)"
 #define POSTGRES_FAILURES "CASE WHEN " POSTGRES_AFRESH " THEN 1 ELSE failures + 1 END"
 #define POSTGRES_COUNT_FAILURE                                                                     \
@@ -41,24 +42,24 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     "(s.access = " access " OR EXISTS (SELECT FROM used_refresh old"                               \
     " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
-/* user_may_run(), of an `account`. */
+/* user_may_run() for an `account`. */
 #define POSTGRES_MAY_RUN(account, name)                                                            \
     "(NOT " account ".disabled AND string_to_array(" account                                       \
     ".grants, E'\\n') && ARRAY['*', " name "])"
 
-/* The name of the user whose report it is, where that is the only `user_id`. */
+/* The name of the report's user, where there is only one `user_id`. */
 #define POSTGRES_OWNER "(SELECT a.name FROM account a WHERE a.id = user_id)"
 
-/* Only ASCII letters are alike in both cases, as in SQLite. */
+/* Only the case of ASCII letters is ignored, as in SQLite. */
 #define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
 
 /* What a node has to offer to run a report: "NAME VERSION", "NAME" if any version will do, or "",
- * which every node offers, after nobody has. The queue is indexed by it. */
+ * which every node offers, if no node offered the others. The queue is indexed by it. */
 #define POSTGRES_WANTED "(coalesce(definition, name) COLLATE \"C\")"
-/* What a node has not let go of: its query may run, though it is deleted or has been ended. */
+/* What a node has not released: its query may still run, although it is deleted or was ended. */
 #define POSTGRES_RUNNING "node IS NOT NULL"
 
-/* The queued reports of `moved` (user_id, wanted, seq) wait: see the table. */
+/* Enter the queued reports of `moved` (user_id, wanted, seq) into `waiting`: see that table. */
 #define POSTGRES_WAITS                                                                             \
     "INSERT INTO waiting (user_id, wanted, turn, first_seq)"                                       \
     " SELECT DISTINCT ON (m.user_id, m.wanted) m.user_id, m.wanted,"                               \
@@ -67,10 +68,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     " ON CONFLICT (user_id, wanted) DO UPDATE SET version = waiting.version + 1"
 #define POSTGRES_MOVED "RETURNING id, user_id, seq, " POSTGRES_WANTED " AS wanted"
 
-/* The place of `r` in the queue, from at most 10000 of what is queued and of who waits: what is
- * beyond is taken to be alike. With R running, a user's next report is of round R + 1, the one
- * after it of R + 2. What is of an earlier round comes earlier; in a round, users follow each other
- * by turn. */
+/* The position of `r`, from at most 10000 queued reports and waiting users; those beyond are
+ * assumed to be similar. With R reports running, a user's next report is of round R + 1, the one
+ * after it of R + 2. A report of an earlier round comes earlier; within a round, users follow each
+ * other by turn. */
 #define POSTGRES_POSITION                                                                          \
     "(WITH running AS (SELECT user_id, count(*) AS n FROM report WHERE " POSTGRES_RUNNING          \
     "   GROUP BY user_id),"                                                                        \
@@ -96,24 +97,25 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
 
 #define POSTGRES_CLOCK "(1000 * extract(epoch FROM clock_timestamp()))::bigint"
 
-/* Which database of which PostgreSQL this is: a base backup keeps it, as a standby has it. */
+/* Identifies the database and its PostgreSQL: a base backup has the same, and so has a standby. */
 #define POSTGRES_HERE                                                                              \
     "(SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database"                \
     " WHERE datname = current_database())"
 
-/* A report whose node is not there any more. */
+/* A report whose node no longer exists. */
 #define POSTGRES_NODE_DIED                                                                         \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
 
-/* What is left of a report that is marked. Its `rows` say in which state it was, for a try that
- * finds it marked by one whose answer was lost. */
+/* What is left of a report that is marked. Its `rows` contain its earlier state, for a repeated try
+ * that finds it marked by a try whose answer was lost. */
 #define POSTGRES_TOMBSTONED                                                                        \
     "state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"                         \
     " rows = CASE old.state WHEN 4 THEN r.rows ELSE old.state END,"                                \
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
     " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
 
-/* Of whomever, for operators: in the state $1, of the type $2, of the types $3, of the user $4. */
+/* Reports of any user, for operators: in the state $1, of the type $2, of the types $3, of the user
+ * $4. */
 #define POSTGRES_ANYONES                                                                           \
     "r.state <> 4 AND (r.state = $1 OR $1 = -1) AND ($2 IS NULL OR r.name = $2)"                   \
     " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || r.name || E'\\n') > 0)"                    \
@@ -134,9 +136,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     X(KEYS, "i",                                                                                   \
       "SELECT number, wrapped, fingerprint, retired FROM erase_key"                                \
       " WHERE number >= $1 OR NOT retired ORDER BY number")                                        \
-    /* First in a batch that seals: who makes the next key waits for it, and then it sees that     \
-     * one. The second statement fails if its key is not the newest any more; the message is for   \
-     * the log of the server. */                                                                   \
+    /* First in a batch that seals: the maker of the next key waits for the batch, and a batch     \
+     * that waits for the maker then sees the new key. The second statement fails if its key is no \
+     * longer the newest; its message is for the server's log. */                                  \
     X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
     X(KEYS_CHECK, "i",                                                                             \
       "SELECT CASE WHEN (SELECT max(number) FROM erase_key) = $1 THEN ''"                          \
@@ -149,7 +151,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       " AND number = (SELECT max(number) FROM erase_key)"                                          \
       " AND (made + $2 * interval '1 millisecond' <= clock_timestamp()"                            \
       " OR made > clock_timestamp()))")                                                            \
-    /* Submits wait behind who waits for the lock alone: not for long. */                          \
+    /* Submits wait behind a waiting exclusive lock, so it must not wait long. */                  \
     X(KEYS_PATIENCE, "", "SET LOCAL lock_timeout = '500ms'")                                       \
     X(KEYS_HOLD_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -2)")                         \
     X(KEYS_ADD, "ixx",                                                                             \
@@ -202,13 +204,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
       " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
       " AND NOT EXISTS (SELECT FROM report WHERE id = $2) ORDER BY r.seq")                         \
-    /* So that two claims never count the same user as having the fewest: nothing that a claim     \
-     * does waits for another lock after it. */                                                    \
+    /* So that two claims never count the same user as the one with the fewest running: after this \
+     * lock a claim waits for no other. */                                                         \
     X(CLAIM_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -4)")                             \
-    /* `fresh`: of each definition that is on offer and may start, the first three who have        \
+    /* `fresh`: for each definition that is offered and may start, the first three users with      \
      * nothing running; three, since a row of `waiting` may be older than the user's turn. Only if \
-     * there is none: those who have. `other`: what other batches have locked just now, and what   \
-     * nodes of the version before have queued. */                                                 \
+     * there are none: users with something running. `other`: what other batches have locked at    \
+     * the moment, and what nodes of the previous version have queued. */                          \
     X(CLAIM, "tgittti",                                                                            \
       "WITH mine AS MATERIALIZED (SELECT seq FROM report"                                          \
       "   WHERE node = $1 AND token = $2 AND state = 1),"                                          \
@@ -281,10 +283,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       ", r.sealed_parameters, a.name, r.definition = '', " POSTGRES_MAY_RUN(                       \
           "a", "r.name") " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
                          "ON false")                                                               \
-    /* By the index, whatever the planner thinks of how many are queued. */                        \
+    /* Uses the index, whatever the planner estimates about the number of queued reports. */       \
     X(QUEUED, "",                                                                                  \
       "SELECT (SELECT seq FROM report WHERE state = 0 ORDER BY seq LIMIT 1) IS NOT NULL")          \
-    /* What nodes of the version before have queued. */                                            \
+    /* What nodes of the previous version have queued. */                                          \
     X(WAITING_ADD, "",                                                                             \
       "WITH moved AS (SELECT user_id, " POSTGRES_WANTED " AS wanted, seq"                          \
       " FROM report"                                                                               \
@@ -297,13 +299,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "   ON w.user_id = s.user_id AND w.wanted = s.wanted AND w.version = s.version"              \
       "   FOR UPDATE OF w SKIP LOCKED)"                                                            \
       " DELETE FROM waiting w USING held h WHERE w.user_id = h.user_id AND w.wanted = h.wanted")   \
-    /* The lock keeps a deletion from coming between: the row would outlive it. */                 \
+    /* The lock prevents a deletion in between: the row would outlive it. */                       \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
       " WHERE id = $1 AND attempt = $2 AND state = 1 FOR KEY SHARE ON CONFLICT (id) DO UPDATE"     \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
-    /* Before a FINISH that is tried again: the try before may still be at its commit, which a     \
-     * statement that began earlier would not see. */                                              \
+    /* Before a FINISH that is repeated: the previous try may still be committing, and a statement \
+     * that began earlier would not see it. */                                                     \
     X(REPORT_LOCK, "g", "SELECT FROM report WHERE id = $1 FOR NO KEY UPDATE")                      \
     X(FINISH, "giiiiiixxbi",                                                                       \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
@@ -321,7 +323,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "   source = NULL, failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                     \
       "   WHERE id = $1 AND attempt = $2 AND state = 1 " POSTGRES_MOVED "),"                       \
       " waits AS (" POSTGRES_WAITS ") SELECT user_id, " POSTGRES_OWNER " FROM moved")              \
-    /* Not only of a report in DELETING: REVOKE leaves its node to one in ERROR, too. */           \
+    /* Not only for a report in DELETING: after REVOKE, one in ERROR has its node, too. */         \
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
       " AND node IS NOT NULL RETURNING user_id, state = 4")                                        \
@@ -362,7 +364,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "SELECT r.id FROM report r JOIN node n ON n.id = r.node"                                     \
       " WHERE r.id = ANY ($1) AND r.state = 4 UNION SELECT t.report_id FROM transfer t"            \
       " JOIN node n ON n.id = t.node WHERE t.report_id = ANY ($1)")                                \
-    /* Of nodes that have gone nothing is kept. */                                                 \
+    /* No pauses are kept for nodes that no longer exist. */                                       \
     X(PAUSE, "t",                                                                                  \
       "WITH gone AS (DELETE FROM paused WHERE source LIKE '@%' AND source <> $1"                   \
       "   AND substr(source, 2) NOT IN (SELECT id FROM node))"                                     \
@@ -388,7 +390,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "UPDATE node SET lease_ms = $2, offer = CASE WHEN offer = $3 THEN offer ELSE $3 END,"        \
       " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1"             \
       " RETURNING " POSTGRES_CLOCK)                                                                \
-    /* While the server was down nobody could say that one lives. */                               \
+    /* While the server was down, no node could send a heartbeat. */                               \
     X(NODE_BURY, "",                                                                               \
       "DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node WHERE clock_timestamp() >"       \
       " greatest(alive_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond')"   \
@@ -408,9 +410,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       " 0)::bigint FROM (SELECT greatest(alive_until, pg_postmaster_start_time()"                  \
       " + lease_ms * interval '1 millisecond') AS until FROM node) AS n"                           \
       " WHERE until >= clock_timestamp()")                                                         \
-    /* What is wanted in the queue (distinct values of an index, one look each) and not offered by \
-     * any living node (one of the version before says nothing: it takes all) is noted. Noted for  \
-     * long, it gives way: a version to any version after a lease, a name to every node. */        \
+    /* What is wanted in the queue (the distinct values of an index, one look-up each) and not     \
+     * offered by any living node (one of the previous version offers everything) is recorded.     \
+     * After some time it is relaxed: a version to any version after a lease, then a name to every \
+     * node. */                                                                                    \
     X(STRAYS, "ti",                                                                                \
       "WITH RECURSIVE queued (wanted) AS ("                                                        \
       "   (SELECT " POSTGRES_WANTED " AS wanted FROM report WHERE state = 0"                       \
@@ -436,14 +439,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     X(RUNNING, "ti",                                                                               \
       "SELECT id, attempt, state = 4 FROM report WHERE node = $1 AND state IN (1, 4)"              \
       " ORDER BY state LIMIT $2")                                                                  \
-    /* ---- looking ---- */                                                                        \
+    /* ---- reading ---- */                                                                        \
     X(FIND, "gib",                                                                                 \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
       " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
       " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END"                                                \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
-    /* One statement, so that page and total are of one moment. */                                 \
+    /* One statement, so that page and total are from the same moment. */                          \
     X(LIST, "iiiiti",                                                                              \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \
       "   WHEN octet_length(r.sealed_parameters) <= $6 THEN r.sealed_parameters END AS listed,"    \
@@ -484,8 +487,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     X(EXPIRED, "i",                                                                                \
       "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
       " ORDER BY expires_ms LIMIT $1")                                                             \
-    /* Complete reports are many: past 100000 the statistics of the table say how many. -1: when   \
-     * the first of the queue was submitted. */                                                    \
+    /* There are many complete reports: beyond 100000 the number is taken from the statistics of   \
+     * the table. -1: when the first queued report was submitted. */                               \
     X(STATS, "",                                                                                   \
       "WITH few AS (SELECT state, count(*) AS n FROM report WHERE state IN (0, 1, 3, 4)"           \
       "   GROUP BY state),"                                                                        \
@@ -525,7 +528,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
                 " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                           \
                     "$1") " AND ($10 IS NULL OR grants IN ($10, $4)) AND ($11 OR NOT removed)")    \
-    /* Behind REVOKE: what it has waited for is seen. */                                           \
+    /* After REVOKE, so that it sees what REVOKE has waited for. */                                \
     X(USER_EXPIRE, "ti",                                                                           \
       "WITH one AS (SELECT id FROM account WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(  \
           "$1") "),"                                                                               \
@@ -535,11 +538,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "DELETE FROM account WHERE id = ANY (ARRAY(SELECT id FROM account a WHERE removed"           \
       "   AND NOT EXISTS (SELECT FROM report r WHERE r.user_id = a.id) FOR UPDATE SKIP LOCKED))")  \
     X(USERS_REMOVED, "", "SELECT count(*) FROM account WHERE removed")                             \
-    /* As SUBMIT does: whoever submits next sees the change. */                                    \
+    /* The lock of SUBMIT: the next submit sees the change. */                                     \
     X(USER_LOCK, "t",                                                                              \
       "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
-    /* No message is postgres_read_report()'s: there is no key here to seal it with. */            \
+    /* postgres_read_report() replaces the empty message: there is no key here to seal one. */     \
     X(REVOKE, "tiit",                                                                              \
       "UPDATE report SET state = 3, slot = false, finished_ms = $2,"                               \
       " expires_ms = $2 + coalesce(($4::json ->> name)::bigint, $3), sealed_message = '',"         \
@@ -559,7 +562,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "SELECT " POSTGRES_USER_COLUMNS " FROM account a ORDER BY " POSTGRES_FOLDED("name"))         \
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
-    /* From a known address its own lock decides, and only that. */                                \
+    /* From a known address, only the lock of that address counts. */                              \
     X(LOGIN_OPEN, "iiggxitit",                                                                     \
       "WITH known AS (" POSTGRES_KNOWN(                                                            \
           "$7",                                                                                    \

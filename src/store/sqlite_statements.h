@@ -16,28 +16,28 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
     "user.running_limit, user.removed"
 enum { SQLITE_USER_COLUMN_COUNT = 12 };
 
-/* What move_report() has to know before it moves a report. */
+/* What move_report() needs to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
 enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 
-/* The start of every move and its end: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
+/* The beginning and the end of every move: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
 #define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"
 #define SQLITE_MOVED " WHERE seq = ?3"
 
-/* The user's (?1) reports that hold a slot, of which ?2 is the list (see sqlite_active.c). */
+/* The user's (?1) reports that hold a slot, whose list is ?2 (see sqlite_active.c). */
 #define SQLITE_ACTIVE                                                                              \
     " FROM report WHERE seq IN (SELECT value FROM json_each(?2)) AND user_id = ?1"                 \
     " AND state IN (0, 1)"
 
-/* In the state ?3 (-1: any, -2: queued or processing) and of the name ?4, if that is given. */
+/* In the state ?3 (-1: any, -2: queued or processing) and of the type ?4, if that is given. */
 #define SQLITE_LISTED                                                                              \
     " AND (?3 = -1 OR state = ?3 OR ?3 = -2 AND state < 2) AND (?4 IS NULL OR name = ?4)"
-/* With at most ?7 bytes. */
+/* If they have at most ?7 bytes. */
 #define SQLITE_SHORT_PARAMETERS ", iif(length(CAST(parameters AS BLOB)) <= ?7, parameters, NULL)"
-/* The finished ones, which are many, are not even looked at for the others. */
+/* For other states the finished reports, which are many, are not read at all. */
 #define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
-/* Of whomever: in the state ?1, of the type ?2, of the types ?3, of the user ?4, submitted before
- * ?5. */
+/* Reports of any user: in the state ?1, of the type ?2, of the types ?3, of the user ?4, submitted
+ * before ?5. */
 #define SQLITE_ANYONES                                                                             \
     " AND (?1 = -1 OR state = ?1) AND (?2 IS NULL OR name = ?2)"                                   \
     " AND (?3 IS NULL OR instr(char(10) || ?3, char(10) || name || char(10)) > 0)"                 \
@@ -64,7 +64,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(DATA_VERSION, "PRAGMA data_version")                                                         \
-    /* writes the first page, as it is: sqlite_open.c */                                           \
+    /* writes the first page unchanged: sqlite_open.c */                                           \
     X(PROBE, "PRAGMA application_id = 1380996164")                                                 \
     /* ---- report ---- */                                                                         \
     X(SUBMIT, "INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters, key," \
@@ -112,7 +112,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(PAUSE, "INSERT OR IGNORE INTO paused (source) VALUES (?1)")                                  \
     X(RESUME, "DELETE FROM paused WHERE source = ?1")                                              \
     X(PAUSED, "SELECT source FROM paused ORDER BY source")                                         \
-    /* ---- looking ---- */                                                                        \
+    /* ---- reading ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
             " seq, seal_key, in_row,"                                                              \
             " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL),"   \
@@ -148,7 +148,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
       " ORDER BY seq LIMIT ?1)) GROUP BY user_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT ?2")             \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
-    /* -1: when the first of the queue was submitted */                                            \
+    /* -1: when the first queued report was submitted */                                           \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5 UNION ALL"                                  \
              " SELECT -1, (SELECT submitted_ms FROM report WHERE state = 0"                        \
              " AND state NOT IN (2, 3) ORDER BY seq LIMIT 1)")                                     \
@@ -174,7 +174,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                    " AND (?11 OR NOT removed) RETURNING id")                                       \
     X(USER_EXPIRE, "UPDATE report SET expires_ms = ?2 WHERE user_id = ?1 AND state IN (2, 3)")     \
     X(USER_LAST, "UPDATE identity SET last_user = max(last_user, ?1)")                             \
-    /* None of them is active: the constraint says so. */                                          \
+    /* None of them is active: the constraint makes sure of that. */                               \
     X(USER_DROP, "DELETE FROM user WHERE removed = 1 AND NOT EXISTS (SELECT 1 FROM report"         \
                  " WHERE user_id = user.id AND state IN (2, 3)) AND NOT EXISTS"                    \
                  " (SELECT 1 FROM report WHERE state = 4 AND state NOT IN (2, 3) AND user_id = "   \
