@@ -10,12 +10,13 @@ struct address {
     unsigned char bytes[16]; /* IPv4 as ::ffff:a.b.c.d, so that a mapped address is the same one */
 };
 
-/* Read a numeric IPv4 or IPv6 address, without port, brackets or zone; false: it is none. */
+/* Read a numeric IPv4 or IPv6 address, without port, brackets or zone; false: it is not one. */
 bool address_read(const char *text, struct address *ret);
 void address_format(const struct address *address, char out[ADDRESS_TEXT]);
 bool address_equals(const struct address *a, const struct address *b);
-/* What stands for all addresses of one client: of an IPv6 address its /64 (RFC 6177), within which
- * privacy extensions choose another one every day (RFC 8981); else the address itself. */
+/* The address that represents all addresses of one client: for IPv6 its /64 network (RFC 6177),
+ * within which privacy extensions choose a new address every day (RFC 8981); else the address
+ * itself. */
 struct address address_site(const struct address *address);
 /* 127.0.0.0/8 or ::1. */
 bool address_is_loopback(const struct address *address);
@@ -36,8 +37,8 @@ bool network_clear_host_bits(struct network *network);
 /* As network_read() takes it, with its bits. */
 void network_format(const struct network *network, char out[NETWORK_TEXT]);
 
-/* Call `each` for every word of a list that is separated by spaces, until it returns false: then
- * that is what is returned. A word that is too long for an address ends in "…". */
+/* Call `each` for every word of a list separated by spaces, until it returns false: that is then
+ * the result. A word that is too long for an address ends in "…". */
 typedef bool network_word_fn(void *context, const char *word);
 bool network_each_word(const char *list, network_word_fn *each, void *context);
 /* Is the address in one of the networks of the list? Words that are no networks are passed over. */

@@ -27,8 +27,8 @@ bool buf_is_starved(const struct buf *b); /* failed for want of memory, not of r
 /* buf_reserve() of a buffer that may have to grow. */
 char *buf_grow(struct buf *b, size_t n);
 
-/* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). Here, as
- * buf_add() is, because every value of a report goes through it. */
+/* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). Inline,
+ * like buf_add(), because every value of a report passes through it. */
 static inline char *buf_reserve(struct buf *b, size_t n)
 {
     return n < b->cap - b->len && !b->failed ? b->data + b->len : buf_grow(b, n);
@@ -63,7 +63,7 @@ char *buf_take(struct buf *b);
 /* The content as a string, borrowed until the next change; "" when empty. */
 const char *buf_str(const struct buf *b);
 
-/* See to room for one more element behind `count` of `size` bytes: `array` is the address of the
- * pointer to them, as of realloc(), and *room, how many fit, doubles. False: no memory, and nothing
- * has changed. */
+/* Make room for one more element after `count` of `size` bytes: `array` is the address of the
+ * pointer to them, as for realloc(), and *room, their capacity, doubles. False: out of memory, and
+ * nothing has changed. */
 bool array_grow(void *array, size_t count, size_t *room, size_t size);

@@ -3,7 +3,7 @@
 #pragma once
 
 /* End the process with SIGABRT, and a line on standard error that names the place, unless the
- * condition holds. For what only a fault in the program can make false, never for input. */
+ * condition holds. Only for conditions that a fault in the program makes false, never for input. */
 #define CHECK(condition)                                                                           \
     ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #condition))
 

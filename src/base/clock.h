@@ -20,9 +20,9 @@ void clock_format_date(int64_t ms, char text[CLOCK_DATE_TEXT]);
 /* An IMF-fixdate for HTTP headers (RFC 9110, 5.6.7). */
 void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT]);
 
-/* The time that an HTTP-date means, in any of its three forms (RFC 9110, 5.6.7); `now_ms` tells the
- * century of a year of two digits. The name of the day is read, but not compared with the day.
- * False: it is none, and *ret_ms is untouched. */
+/* The time of an HTTP-date in any of its three forms (RFC 9110, 5.6.7); `now_ms` decides the
+ * century of a two-digit year. The name of the day is read, but not compared with the day. False:
+ * it is not one, and *ret_ms is untouched. */
 bool clock_parse_http(const char *text, int64_t now_ms, int64_t *ret_ms);
 /* The time that YYYY-MM-DDTHH:MM:SSZ or, at its first second, YYYY-MM-DD means, with nothing before
  * or after (years 1970 to 9999). False: *ret_ms is untouched. */

@@ -9,8 +9,8 @@
 
 enum { DECIMAL_SCALE_MAX = 18, DECIMAL_TEXT = 24 }; /* sign, 19 digits, point, leading 0, NUL */
 
-/* Print value / 10^scale (scale 0 … DECIMAL_SCALE_MAX) with exactly `scale` digits behind the
- * point; returns the length. Not terminated. */
+/* Print value / 10^scale (scale 0 … DECIMAL_SCALE_MAX) with exactly `scale` digits after the point;
+ * returns the length. Not terminated. */
 size_t decimal_format(char out[DECIMAL_TEXT], int64_t value, int scale);
 
 /* True for text that is a JSON number without an exponent: -?(0|[1-9][0-9]*)(\.[0-9]+)? */
@@ -19,7 +19,7 @@ bool decimal_is_plain(const char *text, size_t len);
 /* Compare two of these by value: below 0, 0, above 0. */
 int decimal_compare(const char *a, const char *b);
 
-/* Append the decimal number in `text` with exactly `scale` digits behind the point, rounded half
+/* Append the decimal number in `text` with exactly `scale` digits after the point, rounded half
  * away from zero. It has an optional sign, digits, an optional point and fraction, and an optional
  * exponent of at most three digits. False, with nothing appended: `text` is not such a number. */
 bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scale);

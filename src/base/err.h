@@ -72,8 +72,8 @@ int err_set(struct err *err, int code, const char *format, ...)
 int err_errno(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Both return `code`, which is never 0; as macros they let compiler and analyser see that, and so
- * that nobody goes on with an out-parameter that was not set. */
+/* Both return `code`, which is never 0. As macros they let the compiler and the analyser see that,
+ * and so that an out-parameter that was not set is never used. */
 #define err_set(err, code, ...)                                                                    \
     __extension__({                                                                                \
         err_set((err), (code), __VA_ARGS__);                                                       \

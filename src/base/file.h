@@ -26,6 +26,7 @@ int file_make_folder(const char *path, struct err *err);
 /* Remove the files PATH + each end that exist. */
 void file_remove_beside(const char *path, const char *const ends[], size_t count);
 
-/* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and
- * sharing blocks where the file system can: how many there were, or -1 with errno. */
+/* Copy up to `bytes` from one file to another, from the current position of each, in the kernel,
+ * and with shared blocks where the file system supports it; returns how many were copied, or -1
+ * with errno. */
 int64_t file_copy(int from, int to, int64_t bytes);

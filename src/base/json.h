@@ -14,9 +14,9 @@ bool json_add_text(struct buf *b, const char *text, size_t len);
 /* As json_add_text for words of our own: what is not UTF-8 becomes '?'. NULL adds null. */
 void json_add_string(struct buf *b, const char *text);
 
-/* As json_add_string for a line that people read on a terminal: control characters that JSON lets
- * stand (DEL, C1, and those that change the direction of text) are escaped, too. What is beyond
- * JSON_VISIBLE_MAX - 1 bytes is cut. */
+/* Like json_add_string, for a line that people read on a terminal: control characters that JSON
+ * permits (DEL, C1, and those that change the direction of text) are escaped, too. The text is cut
+ * after JSON_VISIBLE_MAX - 1 bytes. */
 enum { JSON_VISIBLE_MAX = 1024 };
 void json_add_visible(struct buf *b, const char *text);
 
@@ -28,8 +28,7 @@ void json_add_number(struct buf *b, const char *key, int64_t number);
 void json_add_bool(struct buf *b, const char *key, bool value);
 void json_add_time(struct buf *b, const char *key, int64_t ms); /* clock_format(); null for 0 */
 
-/* Append what stands between the quotes of a JSON text, without its escapes, as UTF-8. Half of a
- * surrogate pair (RFC 8259, 8.2, allows it) is appended as if it were a character of its own, in
- * three bytes that begin with 0xED. Of a text that is not JSON, what cannot be read is appended as
- * it is. */
+/* Append the text between the quotes of a JSON text, without its escapes, as UTF-8. Half of a
+ * surrogate pair (RFC 8259, 8.2, permits it) is appended as if it were a character, in three bytes
+ * that begin with 0xED. If the text is not JSON, what cannot be read is appended unchanged. */
 void json_text_decode(struct buf *out, const char *text, size_t len);

@@ -1,23 +1,24 @@
-/* src/base/log.h -- the log: one line an event on standard error, as text or as JSON. */
+/* src/base/log.h -- the log: one line per event on standard error, as text or as JSON. */
 #pragma once
 
 #include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* What is written from now on; before the first call: text, from INFO. If standard error is the
- * journal, each line begins with its priority, as sd-daemon(3) has it. */
+/* The level and format from now on; before the first call: text, from INFO. If standard error is
+ * the journal, each line begins with its priority, as in sd-daemon(3). */
 void log_init(enum log_level least, bool json);
 
 /* The same for a process that is started: a word to pass to it ("warn,json"), and back; its lines
- * are dropped, and counted, while nobody reads. False: there is no such word; nothing changed. */
+ * are dropped, and counted, while they are not read. False: there is no such word; nothing
+ * changed. */
 enum { LOG_WORD = 24 };
 void log_word(char out[LOG_WORD]);
 bool log_init_by_word(const char *word);
 
 /* From now on lines go through a bounded queue to a thread that writes them, so that nothing else
- * waits for whoever reads them; when there is no room, lines are dropped, and "log.dropped" tells
- * how many as soon as there is. False: no memory or no thread, and all is as before. */
+ * waits for their reader. When there is no room, lines are dropped, and "log.dropped" reports their
+ * number as soon as there is room. False: no memory or no thread, and nothing has changed. */
 bool log_start(void);
 /* Write what is queued, unless there is no reader, and end the thread, if it was started. */
 void log_stop(void);

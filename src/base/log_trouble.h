@@ -1,5 +1,5 @@
-/* src/base/log_trouble.h -- a failure that lasts: the log has its first line at once, then lines at
- * growing intervals, each with how many were left out, and a last one when it is over. */
+/* src/base/log_trouble.h -- a failure that persists: the log has its first line at once, then lines
+ * at growing intervals, each with the number of lines left out, and a last one when it is over. */
 #pragma once
 
 #include <pthread.h>
@@ -11,7 +11,7 @@
 
 enum {
     LOG_TROUBLE_FIRST_MS = 1000, /* from the first line to the second; each pause is twice … */
-    LOG_TROUBLE_MOST_MS = 300 * 1000, /* … the one before, but no longer than this */
+    LOG_TROUBLE_MOST_MS = 300 * 1000, /* … the previous one, but at most this long */
     LOG_TROUBLE_REST_MS = 10 * 1000,  /* what fails again and again is not written more often */
 };
 

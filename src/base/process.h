@@ -1,4 +1,4 @@
-/* src/base/process.h -- what a process makes sure of at its start: standard streams, signals. */
+/* src/base/process.h -- what a process prepares at its start: standard streams, signals. */
 #pragma once
 
 #include <stdbool.h>

@@ -35,15 +35,15 @@
 
 /* Pass a place: return, wait, or never return. */
 void seam_step(const char *part, const char *verb, const char *step);
-/* Pass a place before a call: the errno that the call is to fail with; 0: it is to be made. */
+/* Pass a place before a call: the errno with which the call has to fail; 0: it has to be made. */
 int seam_errno(const char *place);
-/* Milliseconds to add to every UTC clock, and to this process's besides. */
+/* Milliseconds to add to every UTC clock, and those to add to this process's alone. */
 int64_t seam_clock_ms(void);
 int64_t seam_skew_ms(void);
 /* `ms`, or less if a test may move the UTC clock. */
 int64_t seam_patience_ms(int64_t ms);
-/* Open what is to be traced, and name each FIFO, for a process that will be able to open no file.
- */
+/* Open the file for traces, and name each FIFO, for a process that will not be able to open
+ * files. */
 void seam_each_file(void (*found)(void *context, const char *path), void *context);
 #define SEAM_EACH_FILE(found, context) seam_each_file(found, context)
 #define SEAM_STEP(part, verb, step) seam_step(part, verb, step)

@@ -21,13 +21,14 @@ void service_notify(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* The manager expects WATCHDOG=1 at least so often; 0: it does not. */
 int64_t service_watchdog_ms(void);
 
-/* A socket that the manager holds and that has this address, close-on-exec and not blocking: yours.
- * -1: there is none that was not taken before. */
+/* A socket that the manager holds for this address, close-on-exec and non-blocking: yours. -1:
+ * there is none that was not taken before. */
 int service_take_socket(const struct sockaddr *address, socklen_t len);
 /* A socket that was not taken; -1: none. It stays the manager's. */
 int service_left_socket(void);
 /* Has one been taken? Then clients can connect while the program is not running. */
 bool service_holds_sockets(void);
 
-/* Is standard error the journal (JOURNAL_STREAM), which reads priorities before lines? */
+/* Is standard error the journal (JOURNAL_STREAM), which reads a priority at the start of each
+ * line? */
 bool service_logs_to_journal(void);

@@ -25,8 +25,8 @@ void str_drop_cut(char *text);
 /* The code point of a UTF-8 sequence of `len` bytes. */
 uint32_t str_code_point(const char *text, size_t len);
 
-/* Bytes of the control character at text[0], which a terminal could take for an order: C0, DEL,
- * C1, or one that changes the direction of text; 0: it is none. `len` ≥ 1. */
+/* Bytes of the control character at text[0], which a terminal could obey: C0, DEL, C1, or one that
+ * changes the direction of text; 0: it is not one. `len` ≥ 1. */
 size_t str_control_length(const char *text, size_t len);
 
 /* SP or HTAB. */
@@ -43,8 +43,8 @@ bool str_take(const char **at, char c);
 /* Leave out the SP and HTAB around text[len]: OWS of RFC 9110, 5.6.3. */
 void str_trim(const char **text, size_t *len);
 
-/* Take the next line off *text, NULL is fine: where it is, without its newline; NULL: there is none
- * left. What ends with a newline has no empty line behind it. */
+/* Take the next line off *text (NULL is fine): returns where it is, without its newline; NULL:
+ * there is none left. A text that ends with a newline has no empty line after it. */
 const char *str_line(const char **text, size_t *ret_len);
 
 /* Is that, which is not empty, a whole line of `text`? NULL has none. */

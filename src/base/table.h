@@ -14,6 +14,6 @@ struct table_cell {
     size_t most;  /* what is wider ends with an ellipsis; 0: no limit */
     bool right;   /* to the right of its blanks */
 };
-/* Append the cell. Control characters become blanks, since a terminal could take them for orders of
- * its own; what is not UTF-8 becomes '?'. */
+/* Append the cell. Control characters become blanks, since a terminal could obey them; invalid
+ * UTF-8 becomes '?'. */
 void table_add(struct buf *line, const char *text, size_t len, const struct table_cell *cell);

@@ -40,7 +40,7 @@ void lock_release(struct lock *lock);
 /* At the head of what is called with the lock held. */
 void lock_check_held(const struct lock *lock);
 
-/* A condition whose time-outs are of the monotonic clock. */
+/* A condition whose time-outs use the monotonic clock. */
 void lock_cond_init(pthread_cond_t *cond);
 void lock_wait(struct lock *lock, pthread_cond_t *cond);
 /* False: `until_ms` (clock_mono_ms()) has come. */

@@ -1,5 +1,4 @@
-/* src/base/work_queue.h -- a queue with threads behind it: callers push items, threads take
- * batches. */
+/* src/base/work_queue.h -- a queue and its threads: callers push items, threads take batches. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +38,6 @@ struct work_queue *work_queue_new(const struct work_queue_spec *spec);
 /* Queue an item, from any thread. False: queue_max is reached and the item is still yours. */
 bool work_queue_push(struct work_queue *work_queue, struct work_item *item);
 
-/* Run what is queued to the end, join the threads, free. Nothing may be pushed any more, except
- * by `run` itself. NULL is fine. */
+/* Run what is queued to the end, join the threads, free. Nothing may be pushed any more, except by
+ * `run` itself. NULL is fine. */
 void work_queue_free(struct work_queue *work_queue);

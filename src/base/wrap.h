@@ -4,10 +4,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Columns of the terminal that `out` is, at most 80; 80 if it is none. */
+/* Columns of the terminal `out`, at most 80; 80 if it is not a terminal. */
 int wrap_columns(FILE *out);
 
-/* Columns of the terminal that `out` is; 0 if it is none. */
+/* Columns of the terminal `out`; 0 if it is not a terminal. */
 int wrap_terminal(FILE *out);
 
 /* Characters of `text`, each of which a terminal gives a column. */

@@ -1,4 +1,5 @@
-/* src/base/zone.h -- time zones of the system's tz database, any number at once, in any thread. */
+/* src/base/zone.h -- time zones from the system's tz database; any number at the same time, in any
+ * thread. */
 #pragma once
 
 #include <stdint.h>

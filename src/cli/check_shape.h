@@ -22,7 +22,7 @@ struct shape {
     struct shape_token *tokens;
     size_t count;
     struct shape_range list;   /* of the outermost SELECT, the first one of a UNION; empty: none */
-    struct shape_range *items; /* what stands between its commas */
+    struct shape_range *items; /* the text between its commas */
     size_t item_count;
     bool star;                 /* there is a *: more columns than items */
     struct shape_range *terms; /* of the outermost ORDER BY */
@@ -39,17 +39,17 @@ static inline const struct sql_token *shape_token(const struct shape *shape, siz
 {
     return &shape->tokens[i].token;
 }
-/* Is token `i` this word, in any case, or this one character? False behind the end. */
+/* Is token `i` this word, in any case, or this one character? False beyond the end. */
 bool shape_is(const struct shape *shape, size_t i, const char *word);
 /* Is it a word, or a quoted name? */
 bool shape_is_name(const struct shape *shape, size_t i);
-/* The name, with those of its table and schema before it (t.c), that begins with token `from`, or
- * ends before token `to`; empty: there is none. */
+/* The name, including those of its table and schema before it (t.c), that begins with token `from`,
+ * or ends before token `to`; empty: there is none. */
 struct shape_range shape_column_from(const struct shape *shape, size_t from);
 struct shape_range shape_column_to(const struct shape *shape, size_t to);
 /* The first such word at `depth` in the range; range.to: there is none. */
 size_t shape_find(const struct shape *shape, struct shape_range range, int depth, const char *word);
-/* The next equality behind token *at (0 at first), which moves on: `left` and `right` are each a
+/* The next equality after token *at (0 at first), which moves on: `left` and `right` are each a
  * column or a value. False: there is none. */
 bool shape_next_equal(const struct shape *shape, size_t *at, struct shape_range *ret_left,
                       struct shape_range *ret_right);

@@ -16,7 +16,7 @@ int offline_open_spool(const struct config *config, struct spool **ret, struct e
 /* Take the spool's lock: -E_BUSY if another process has it. */
 int offline_lock_spool(struct spool *spool, struct err *err);
 
-/* How far a long verb is, on standard error, every few seconds. */
+/* Print the progress of a long verb on standard error, every few seconds. */
 struct offline_progress {
     const char *verb;
     int64_t told_ms; /* monotonic */

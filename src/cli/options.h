@@ -30,11 +30,11 @@ struct verb_line {
     const struct verb_option *options;
 };
 
-/* Read the options, wherever they stand; the other words are then argv[optind] and so on. 0: go on;
+/* Read the options, wherever they are; the other words are then argv[optind] and so on. 0: go on;
  * otherwise the exit status + 1: help was printed, or options_wrong() was called. */
 int options_read(const struct verb_line *line, int argc, char **argv);
 
-/* Say on standard error in one line what is wrong with the use of a verb ("": of reportd itself),
+/* Print in one line on standard error what is wrong with the use of a verb ("": of reportd itself),
  * and where the help is; returns EXIT_USAGE. */
 int options_wrong(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -48,6 +48,6 @@ void say_line(FILE *out, const char *format, ...) __attribute__((format(printf, 
         EXIT_USAGE;                                                                                \
     })
 
-/* The exit status after `status` of a verb: EXIT_FAILED, and why on standard error, if what it
- * printed cannot be written. */
+/* The exit status after `status` of a verb: EXIT_FAILED, with the reason on standard error, if its
+ * output could not be written. */
 int options_flush(const char *verb, int status);

@@ -1,4 +1,4 @@
-/* src/cli/prompt.h -- read a line of standard input, which on a terminal is asked for. */
+/* src/cli/prompt.h -- reads a line of standard input; a terminal is prompted for it. */
 #pragma once
 
 #include <stdbool.h>

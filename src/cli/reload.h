@@ -25,10 +25,10 @@ struct reload_keys {
     struct receipt_keys *receipts;
 };
 void reload_keys(const struct reload_keys *all);
-/* Whoever checks a receipt asks any node for the keys, so all need the same. 0, or
- * store_check_key()'s error. */
+/* Receipts are verified with the keys of any node, so all need the same. 0, or store_check_key()'s
+ * error. */
 int reload_check_receipt_key(const struct config *config, struct store *store,
                              const struct receipt_keys *keys, struct err *err);
 
-/* Log the variables of the environment that stand for no key. */
+/* Log the environment variables that do not stand for a key. */
 void reload_warn_of_variables(void);

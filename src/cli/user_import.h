@@ -26,7 +26,8 @@ struct words {
 int user_check_name(const char *name, struct err *err);
 /* `old` and the report types that are not in it yet; *ret is yours to free(). -E_INVALID. */
 int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err);
-/* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is none. */
+/* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is not an
+ * address. */
 int user_allow_list(const struct words *words, char **ret, struct err *err);
 /* Of STORE_USER_CHANGE: "default" is -1, NULL 0. -E_INVALID. */
 int user_read_limit(const char *text, int *ret, struct err *err);

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "core/user.h"
 
-/* To standard output; `now_ms` (UTC) tells who is locked. -E_NOMEM, or -E_IO if it could not be
- * written. */
+/* Print on standard output; `now_ms` (UTC) decides who is locked. -E_NOMEM, or -E_IO if it could
+ * not be written. */
 int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
                     struct err *err);

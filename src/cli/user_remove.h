@@ -1,4 +1,4 @@
-/* src/cli/user_remove.h -- `reportd user remove`: a user and everything of it goes. */
+/* src/cli/user_remove.h -- `reportd user remove`: removes a user and all its data. */
 #pragma once
 
 #include "base/err.h"
@@ -9,7 +9,7 @@ struct user_removal {
     const struct config *config;
     struct store *store; /* opened beside any server */
     const char *name;    /* in any case */
-    /* Called once the user has no access any more, and cannot get it back. */
+    /* Called once the user has no access any more, and cannot regain it. */
     void (*removed)(void *context);
     void *context;
 };

@@ -25,8 +25,8 @@ struct catalog_spec {
 /* -E_CONFIG names the first of the folder's definitions that group or others may write. */
 int catalog_check_rights(const char *folder, struct err *err);
 
-/* Load every *.sql of the folder. Broken files are told and left out; -E_IO only if the folder
- * can't be read. *ret is yours: catalog_free(). */
+/* Load every *.sql file in the folder. Broken files are reported and left out; -E_IO only if the
+ * folder cannot be read. *ret is yours: catalog_free(). */
 int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct err *err);
 void catalog_free(struct catalog *catalog);
 
@@ -36,16 +36,17 @@ enum catalog_change { CATALOG_ADDED, CATALOG_CHANGED, CATALOG_REMOVED };
 typedef void catalog_change_fn(void *context, enum catalog_change change,
                                const struct definition *def);
 
-/* Read the folder again: new and changed files replace, removed files go, a broken file keeps the
- * old definition. `changed` (NULL is fine) is then called for every definition that differs, by its
- * name. Any thread. Returns the number of broken files, or -E_IO with nothing changed. */
+/* Read the folder again: new and changed files replace their definitions, those of removed files
+ * are removed, a broken file keeps its old definition. `changed` (NULL is fine) is then called for
+ * every definition that differs, in order of name. Any thread. Returns the number of broken files,
+ * or -E_IO with nothing changed. */
 int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *context,
                    struct err *err);
 
 /* For the definitions from the next catalog_reload() on; as in the spec. Any thread. */
 void catalog_set_timezone(struct catalog *catalog, const char *zone);
 
-/* A reference to the current definition of that name, NULL if there is none; it stays valid over
+/* A reference to the current definition of that name, NULL if there is none; it stays valid across
  * reloads until catalog_release(). Any thread. Names are case-sensitive. */
 const struct definition *catalog_hold(struct catalog *catalog, const char *name);
 void catalog_release(struct catalog *catalog, const struct definition *def);

@@ -16,7 +16,7 @@
  * SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS lists of them, or nothing;
  * CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
-    /* name, kind, what SIGHUP does, default, lowest, highest, what it is */                       \
+    /* name, kind, effect of SIGHUP, default, lowest, highest, description */                      \
     X(listen, LISTEN, RESTART, "127.0.0.1:8080", 0, 0,                                             \
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []; "   \
       "of a name such as localhost, all addresses; or unix:PATH, a Unix socket. May be repeated")  \
@@ -192,7 +192,7 @@ int config_load(const char *path, struct config **ret, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
 
 #define CONFIG_UNIX "unix:" /* before the path of a socket */
-/* Split "HOST:PORT" or "[IPv6]:PORT"; false: it is neither, or the port is none. */
+/* Split "HOST:PORT" or "[IPv6]:PORT"; false: it is neither, or the port is invalid. */
 enum { CONFIG_HOST_TEXT = 256, CONFIG_PORT_TEXT = 8 };
 bool config_split_listen(const char *listen, char host[CONFIG_HOST_TEXT],
                          char port[CONFIG_PORT_TEXT]);
@@ -204,7 +204,7 @@ const char *config_timezone(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
 
-/* The variable of the environment that stands for a key: the prefix and the key in upper case. */
+/* The environment variable that stands for a key: the prefix and the key in upper case. */
 #define CONFIG_VARIABLE "REPORTD_"
 enum { CONFIG_VARIABLE_TEXT = 64 };
 const char *config_variable(const char *key, char variable[CONFIG_VARIABLE_TEXT]);

@@ -4,9 +4,9 @@
 
 #include "core/config.h"
 
-/* Call `each` for every variable REPORTD_… that stands for no key, with the key's variable that is
- * nearest, NULL if none is near. Those that Kubernetes sets for a service called reportd, and those
- * of the project's own tools and tests, are left out. */
+/* Call `each` for every variable REPORTD_… that does not stand for a key, with the nearest variable
+ * of a key, NULL if none is near. Those that Kubernetes sets for a service called reportd, and
+ * those of the project's own tools and tests, are left out. */
 void config_each_unknown_variable(void (*each)(void *context, const char *variable,
                                                const char *nearest),
                                   void *context);

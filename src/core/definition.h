@@ -79,7 +79,7 @@ enum column_type {
 struct column {
     char *name; /* as in the SQL: "total", "a.b" or "a[].b" */
     enum column_type type;
-    int scale;          /* digits behind the point: COLUMN_DECIMAL, COLUMN_SCALED */
+    int scale;          /* digits after the point: COLUMN_DECIMAL, COLUMN_SCALED */
     char *label, *unit; /* for people; NULL: none */
     int line;           /* in the file, for messages */
 };
@@ -89,7 +89,7 @@ struct check {
     struct statement statement;
 };
 
-/* A further set of rows, behind those of results. */
+/* A further set of rows, after those of results. */
 struct set {
     char *name; /* its key in the report's data */
     struct statement statement;
@@ -97,7 +97,8 @@ struct set {
 
 struct definition {
     char *file;                            /* path as given, for messages */
-    char *text;                            /* the whole file; behind it, what the others point to */
+    char *text;                            /* the whole file; after it, what the other members point
+                                            * to */
     char version[DEFINITION_VERSION_TEXT]; /* a hash of the text, for nodes that compare theirs */
     char *name, *description, *source;
     int name_line, source_line; /* in the file, for messages */
@@ -131,8 +132,8 @@ void definition_free(struct definition *def); /* NULL is fine */
  * …": there is no such zone, or a default does not exist in it. */
 int definition_set_timezone(struct definition *def, const char *name, struct err *err);
 
-/* The same, with every problem of the text added to `problems`, in the order of their lines; err is
- * the first of them. */
+/* The same, with every problem of the text added to `problems`, in order of line; err is the first
+ * of them. */
 int definition_parse_all(const char *file, const char *text, size_t len, struct problems *problems,
                          struct definition **ret, struct err *err);
 

@@ -8,7 +8,7 @@
 #include "core/definition.h"
 #include "core/sql_text.h"
 
-enum { UNKNOWN_MAX = 64 }; /* more are not told */
+enum { UNKNOWN_MAX = 64 }; /* more are not reported */
 
 /* A :Name of the SQL or of a message that was not declared when it was read. */
 struct unknown_name {
@@ -18,26 +18,26 @@ struct unknown_name {
     bool in_message;
 };
 
-/* A problem is added to `problems` and -E_DEFINITION is returned, to leave what is being read; the
- * reading goes on behind it. */
+/* A problem is added to `problems`, and -E_DEFINITION is returned to skip the current construct;
+ * parsing continues after it. */
 struct parser {
     struct definition *def;
     struct problems *problems;
     bool muted; /* problems are known already, and not added */
     struct err *err;
-    char *copies;    /* for parser_copy(), behind def->text … */
+    char *copies;    /* for parser_copy(), after def->text … */
     size_t room;     /* … so many bytes */
     int line;        /* of the annotation that is being read, … */
     struct buf text; /* … and its text, without the blanks around it */
-    unsigned seen;   /* annotations that may stand once: a bit each */
+    unsigned seen;   /* annotations that may appear once: a bit each */
     struct {
         int line;
         bool used;
-        int quoted; /* where it stands in a '…', which does not use it; 0: nowhere */
+        int quoted; /* where it appears in a '…', which does not use it; 0: nowhere */
     } params[DEFINITION_PARAMETERS_MAX]; /* as def->params */
     struct unknown_name unknown[UNKNOWN_MAX];
     size_t unknown_count;
-    struct statement stray; /* the section that is read if it may not stand there */
+    struct statement stray; /* the section that is read if it is not allowed there */
     bool has_stray;
     bool unclosed;     /* the rest of the file was lost to a quote */
     unsigned sections; /* that have begun where they may: a bit each */
@@ -48,7 +48,7 @@ struct parser {
     int section_line;
     const char *sql, *sql_end; /* its statement so far; NULL: none yet */
     bool sql_complete;         /* its semicolon has been read */
-    bool sql_surplus;          /* what stands behind it has been told */
+    bool sql_surplus;          /* what follows it has been reported */
     struct sql_token last;     /* of its text: what is no comment; len 0: none yet */
     const char *in_name;       /* the :Name of the last IN (:Name) */
 };
@@ -70,7 +70,7 @@ bool header_is_name(const char *text);
 bool header_use(struct parser *p, const char *name, size_t len);
 /* Each "" of a text that stood in quotes becomes one ", in place. */
 void undouble_quotes(char *text);
-/* The declaration of a column, behind the colon; `value` is changed while it is read. */
+/* The declaration of a column, after the colon; `value` is changed while it is read. */
 int column_line(struct parser *p, char *value);
 
 /* The text of `-- with`: is it what can be put before a statement? */

@@ -1,5 +1,5 @@
-/* src/core/footer.h -- what is stored behind the JSON of a result: where its parts are, what their
- * columns hold, and where every so-manieth row begins. */
+/* src/core/footer.h -- what is stored after the JSON of a result: where its parts are, what their
+ * columns contain, and where every n-th row begins. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,14 +16,14 @@ enum {
     FOOTER_TRAILER = 32,
     FOOTER_ARRAYS_MAX = 2,       /* one within the other */
     FOOTER_STRIDE = 64,          /* rows between two offsets, until there are too many … */
-    FOOTER_INDEX_MAX = 64 << 10, /* … offsets: then every second one goes */
+    FOOTER_INDEX_MAX = 64 << 10, /* … offsets: then every second one is dropped */
     FOOTER_TEXT_MAX = 16 << 20,  /* bytes of the description */
 };
 
 /* What the values of a column are: the word in the description and in GET /Report/Rows. */
 #define FOOTER_TYPES(X)                                                                            \
     X(INTEGER, "integer")                                                                          \
-    X(DECIMAL, "decimal") /* exact, with `scale` digits behind the point if that is known */       \
+    X(DECIMAL, "decimal") /* exact, with `scale` digits after the point if that is known */       \
     X(NUMBER, "number")   /* some are binary floating point */                                     \
     X(STRING, "string")                                                                            \
     X(DATE, "date") /* all are texts YYYY-MM-DD */                                                 \
@@ -56,9 +56,10 @@ struct footer_column {
 /* The rows of results or of a set, or the one object of the summary. */
 struct footer_part {
     char *name;      /* "results", the name of a set, "summary" */
-    int64_t at, end; /* bytes of the stored JSON: behind '[' and at ']'; the object, whole */
+    int64_t at, end; /* bytes of the stored JSON: after '[' and at ']'; for an object, all of it */
     int64_t rows;    /* elements; of the summary: 1, or 0 without a section for it */
-    char *arrays[FOOTER_ARRAYS_MAX]; /* their keys, from the outer one; NULL: there is none */
+    char *arrays[FOOTER_ARRAYS_MAX]; /* their keys, from the outer one inwards; NULL: there is
+                                      * none */
     struct footer_column *columns;   /* level by level */
     size_t column_count;
 };
@@ -72,12 +73,11 @@ struct footer {
 };
 
 /* Append description and trailer of `footer`, whose index (`index_count` offsets at `index_at`) has
- * been written before them, and no more than FOOTER_TEXT_MAX bytes. -E_NOMEM; -E_SOURCE: too many
- * columns. */
+ * been written before; at most FOOTER_TEXT_MAX bytes. -E_NOMEM; -E_SOURCE: too many columns. */
 int footer_write(const struct footer *footer, struct buf *out, struct err *err);
 
-/* The trailer of a stored object of `size` bytes: where the description is. -E_INTERNAL: it is
- * none. */
+/* Read the trailer of a stored object of `size` bytes: where the description is. -E_INTERNAL: it is
+ * not a trailer. */
 int footer_find(const uint8_t trailer[FOOTER_TRAILER], int64_t size, int64_t *ret_at,
                 size_t *ret_len, struct err *err);
 /* Read the description; its checksum is in the trailer. *ret is yours: footer_free(). -E_INTERNAL:

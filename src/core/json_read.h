@@ -1,5 +1,5 @@
-/* src/core/json_read.h -- JSON texts read with jansson, which does not tell a text that is wrong
- * from a want of memory. */
+/* src/core/json_read.h -- reads JSON texts with jansson, which does not distinguish a malformed
+ * text from a lack of memory. */
 #pragma once
 
 #include <jansson.h>

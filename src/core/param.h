@@ -38,11 +38,11 @@ void params_free(struct param_value *values, size_t count); /* NULL is fine */
 void params_fill(struct buf *out, const char *message, const struct param_value *values,
                  size_t count);
 
-/* What may stand for a day, for messages. */
+/* The words that stand for a day, for messages. */
 #define DAY_WORDS                                                                                  \
     "today, today-30d, month-start, month-end, last-month-start, last-month-end or year-start"
 
 /* The day that `word` means at that moment (milliseconds since 1970) in the zone, as YYYY-MM-DD.
- * False: it is none of the words, or a day outside of the years 1 to 9999. */
+ * False: it is not one of the words, or the day is outside of the years 1 to 9999. */
 bool day_of_word(const char *word, int64_t now_ms, const struct zone *zone,
                  char out[CLOCK_DATE_TEXT]);

@@ -22,7 +22,7 @@ struct param_value {
     enum param_type type;
     char *text;   /* owned */
     bool list;    /* `text` is NULL, or … */
-    size_t count; /* … so many values one behind the other, each ended by a NUL */
+    size_t count; /* … that many values one after the other, each ended by a NUL */
 };
 
 /* Append `count` values, each ended by a NUL, as a list: with commas, or, where these would not say
@@ -43,8 +43,8 @@ int param_compare(const struct definition *def, enum param_type type, const char
 /* What the parameter takes, for messages: "an integer such as 42". */
 void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT]);
 
-/* Check a value of the parameter, or a list, and put it into `ret` in its one form. -E_PARAM with
- * a message: it is none. The text is the caller's to free(). */
+/* Check a value of the parameter, or a list, and put it into `ret` in its normal form. -E_PARAM
+ * with a message: it is not valid. The text is the caller's to free(). */
 int param_take(const struct definition *def, const struct param *param, const char *text,
                struct param_value *ret, struct err *err);
 

@@ -16,5 +16,5 @@ int password_check(const char *password, const char *name, struct err *err);
 /* Both are slow and use 19 MiB: never call them on an HTTP thread. */
 bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT]); /* false: no memory */
 /* 1: it is the password. 0: it is not; always so if `hash` is NULL (no such user), after the same
- * work. -E_NOMEM: nobody knows, there was no memory for the work; -E_INTERNAL: `hash` is none. */
+ * work. -E_NOMEM: unknown, there was no memory for the work; -E_INTERNAL: `hash` is not a hash. */
 int password_verify(const char *hash, const char *password, struct err *err);

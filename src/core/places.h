@@ -1,4 +1,4 @@
-/* src/core/places.h -- every place that keeps something of a report, and what erases it there. */
+/* src/core/places.h -- every place that keeps part of a report, and what erases it there. */
 #pragma once
 
 /* A column, an index, a file, a cache or a log that is to keep a part of a report is entered here
@@ -144,7 +144,8 @@
       fsck_restores, "restore.store.copied restore.deletions.applied",                             \
       "test_backup.py::test_what_a_killed_restore_has_left_goes_at_the_next_start")
 
-/* What is kept of no report, and why it may stay: name, where, made by, what it is. */
+/* What is kept that is not part of a report, and why it may stay: name, where, made by, what it
+ * is. */
 #define REPORT_NO_PLACES(X)                                                                        \
     X(USERS,                                                                                       \
       "user(id active_limit running_limit turn name password_hash disabled failures "              \

@@ -31,7 +31,7 @@ void problems_add(struct problems *problems, int line, bool warning, const char 
     __attribute__((format(printf, 4, 5)));
 void problems_add_list(struct problems *problems, int line, bool warning, const char *format,
                        va_list args) __attribute__((format(printf, 4, 0)));
-/* By line; what was added first stands first of a line. */
+/* Sort by line; within a line, the order in which they were added. */
 void problems_sort(struct problems *problems);
 void problems_done(struct problems *problems);
 

@@ -34,7 +34,7 @@ enum {
     REPORT_FAILURES_MAX = 3,       /* with the last of so many deaths of workers it ends in error */
 };
 
-/* The message of a report that was ended since its user may not run it any more. */
+/* The message of a report that was ended because its user may no longer run it. */
 extern const char report_not_permitted[];
 
 const char *report_state_name(enum report_state state); /* static */
@@ -53,8 +53,8 @@ struct report {
     int attempt;  /* counts claims; the fence of a running report and part of its file name */
     int failures; /* workers that died on it */
     int64_t rows, bytes; /* so far while processing, final when complete */
-    int64_t footer;      /* bytes behind those of the JSON: core/footer.h; 0: none; < 0: JSON and
-                          * footer are stored compressed, in so many bytes */
+    int64_t footer;      /* bytes after the JSON: core/footer.h; 0: none; < 0: JSON and footer are
+                          * stored compressed, in that many bytes */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
     bool in_row;                         /* COMPLETE: its result is in the store, not in a file */

@@ -1,4 +1,4 @@
-/* src/core/sql_text.h -- SQL text, token by token: where comments, strings and :Names stand. */
+/* src/core/sql_text.h -- SQL text, token by token: where comments, strings and :Names are. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,7 @@ struct sql_token {
     const char *text; /* into the walked text, not terminated */
     size_t len;
     int line;         /* of its first character */
-    bool starts_line; /* only blanks stand before it in its line */
+    bool starts_line; /* only blanks precede it on its line */
 };
 
 struct sql_walk {
@@ -46,23 +46,23 @@ struct sql_in {
 };
 /* Whether one begins with the token that `walk` has just given. */
 bool sql_in_begins(const struct sql_walk *walk, const struct sql_token *token, struct sql_in *ret);
-/* Whether IS [NOT] NULL follows, behind the token that `walk` has just given. */
+/* Does IS [NOT] NULL follow the token that `walk` has just returned? */
 bool sql_null_test_follows(const struct sql_walk *walk);
 /* The next token that is no comment; false at the end. */
 bool sql_walk_solid(struct sql_walk *walk, struct sql_token *ret);
 /* Whether the token is this keyword, in any case. */
 bool sql_is_word(const struct sql_token *token, const char *word);
 
-/* Which of the names stand behind an AS of the text, in quotes of whatever kind: found[i] is set
- * for names[i]. A name that PostgreSQL has cut to its 63 bytes counts too. */
+/* Which of the names follow an AS in the text, in quotes of any kind: found[i] is set for names[i].
+ * A name that PostgreSQL has cut to its 63 bytes counts, too. */
 void sql_find_aliases(const char *text, const char *const *names, size_t count, bool *found);
 
-/* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
- * *ret_len is the length of the name behind the colon: letters, digits and _. */
+/* The first :Name of a message (`::` is not one): points at its colon, NULL if there is none.
+ * *ret_len is the length of the name after the colon: letters, digits and _. */
 const char *sql_mention(const char *message, size_t *ret_len);
 
-/* Bytes at text[0 … len) that a name may have behind its first character: letters, digits, _, $
- * and what is not ASCII. */
+/* Bytes at text[0 … len) that may follow the first character of a name: letters, digits, _, $ and
+ * what is not ASCII. */
 size_t sql_name_length(const char *text, size_t len);
 /* Whether a name may begin with `c`. */
 bool sql_name_starts(char c);

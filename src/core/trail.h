@@ -54,9 +54,9 @@ void trail_hash(const struct trail_key *key, const struct guid *id, char out[TRA
 
 struct trail;
 
-/* Is what the configuration says of the trail good, and, if it is there, its file? Only looks.
- * -E_CONFIG: the file is in a folder of data, others may write it, or it is none. -E_TRAIL: it
- * can't be opened. */
+/* Is the configuration of the trail valid, and, if it exists, its file? Changes nothing. -E_CONFIG:
+ * the file is in a folder of data, others may write to it, or it is not a regular file. -E_TRAIL:
+ * it cannot be opened. */
 int trail_check_config(const struct config *config, struct err *err);
 /* Open audit_log for appending, with a thread of its own that writes it; *ret is NULL if there is
  * none to be. `key` may be NULL for a process whose acts have no references. -E_CONFIG as

@@ -17,6 +17,7 @@ struct trail_file {
 int trail_file_open(struct trail_file *file, struct err *err);
 /* The same of a file that is there, and 0 without one. Only looks. */
 int trail_file_check(const char *path, struct err *err);
-/* Append whole lines behind a whole line: all of them, or, with -E_TRAIL, nothing. Opens it. */
+/* Append whole lines after a whole line: all of them, or, with -E_TRAIL, nothing. Opens the
+ * file. */
 int trail_file_append(struct trail_file *file, const char *lines, size_t len, struct err *err);
 void trail_file_close(struct trail_file *file);

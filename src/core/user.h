@@ -14,7 +14,7 @@ enum {
     USER_LOCK_MS = 600 * 1000,           /* … lock the account for 10 minutes */
 };
 
-/* An address that a user has logged in from within 30 days has a count and a lock of its own. */
+/* An address that a user has logged in from within 30 days has its own count and lock. */
 #define USER_ADDRESS_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 struct user {

@@ -15,8 +15,8 @@ struct api;
  * message. */
 int api_login(struct http *http, const char *user, const char *password, struct err *err);
 
-/* Open the server that login saved; -E_AUTH if there is none, or if --server is another one: a
- * token goes to no server but its own. *ret is yours: api_free(). */
+/* Open the server that login saved; -E_AUTH if there is none, or if --server names another one: a
+ * token is sent only to its own server. *ret is yours: api_free(). */
 int api_open(const struct ctl_options *options, struct api **ret, struct err *err);
 void api_free(struct api *api); /* NULL is fine */
 
@@ -36,7 +36,8 @@ const struct buf *api_body(const struct api *api);
 void api_print(const struct api *api);
 /* From now on a refusal is not printed. */
 void api_mute(struct api *api);
-/* Standard output has something, of api_print() or else: --json has no more to say. */
+/* Standard output already has something, from api_print() or elsewhere: --json has nothing to
+ * add. */
 void api_set_printed(void);
 bool api_has_printed(void);
 
@@ -50,8 +51,8 @@ int api_tries(const struct api *api);
 
 struct http *api_http(struct api *api); /* for the answer's headers; borrowed */
 
-/* "/Report?reference=…" for a reference typed by the user, made lower case, into `path`; -E_INVALID
- * if it is none. `resource` is "Report" or "Report/Status". */
+/* "/Report?reference=…" for a reference typed by the user, in lower case, into `path`; -E_INVALID
+ * if it is not one. `resource` is "Report" or "Report/Status". */
 enum { API_PATH_MAX = 128 };
 int api_reference_path(const char *resource, const char *reference, char path[API_PATH_MAX],
                        struct err *err);

@@ -17,7 +17,8 @@ int step_get(struct api *api, const char *reference, const struct ctl_options *o
  * there is nothing more to show. */
 int step_fetch(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err);
 
-/* A member's text, without what a terminal would obey; "" if it is none. Borrowed. */
+/* A member's text, without anything that a terminal would obey; "" if it is not a text.
+ * Borrowed. */
 const char *step_text_of(const json_t *object, const char *member);
 /* The member of an object, a number; 0: none. */
 long long step_number_of(const json_t *object, const char *member);

@@ -62,7 +62,7 @@ struct ctl_options {
 
 struct ctl {
     struct ctl_options options;
-    char **arguments; /* behind the command's name */
+    char **arguments; /* after the command's name */
     size_t count;
     bool admin; /* of the reports of all users, as an operator */
 };
@@ -86,8 +86,8 @@ ctl_run ctl_watch;  /* the user's reports, live */
 ctl_run ctl_admin;  /* overview, list and delete for all users */
 ctl_run ctl_do_run; /* submit, wait, get, delete */
 
-/* Commands: name, arguments as the usage shows them, letters of its options (help, version, server,
- * cacert and json are everybody's), least and most arguments, function, one line, more lines. */
+/* Commands: name, arguments as shown in the usage, letters of its options (help, version, server,
+ * cacert and json apply to all), least and most arguments, function, one line, more lines. */
 #define CTL_COMMANDS(X)                                                                            \
     X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
       "Asks for the server and the user if they are not given, and for the password. The "         \

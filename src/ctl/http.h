@@ -56,9 +56,9 @@ bool http_is_local(const struct http *http);
 /* True if what is sent there can be read on the way: http to another machine. */
 bool http_is_exposed(const struct http *http);
 
-/* Send it and wait; redirects are not followed. 0: there is an answer, of whatever status;
- * -E_BUSY: there is none, and err says why; -E_CANCELLED: a signal came; -E_IO: `write` failed.
- * A repeatable request is sent HTTP_TRIES times at most. The answer (in every case) is yours:
+/* Send it and wait; redirects are not followed. 0: there is an answer, of any status; -E_BUSY:
+ * there is none, and err says why; -E_CANCELLED: a signal arrived; -E_IO: `write` failed. A
+ * repeatable request is sent at most HTTP_TRIES times. The answer (in every case) is yours:
  * http_answer_done(). */
 int http_send(struct http *http, const struct http_request *request, struct http_answer *ret,
               struct err *err);

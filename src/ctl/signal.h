@@ -11,7 +11,7 @@ bool signal_came(void);
 int signal_last(void);
 /* Forget it, to clean up; the next one counts again. */
 void signal_clear(void);
-/* Standard output is a pipe that nobody reads any more. */
+/* Standard output is a pipe without a reader. */
 bool signal_reader_gone(void);
 /* … which is why the command ends: main() then ends as SIGPIPE would have it. */
 void signal_lose_reader(void);

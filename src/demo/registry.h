@@ -17,6 +17,6 @@ struct demo_totals {
     int64_t entities, accounts, transactions, distributions;
 };
 
-/* Write the database, showing progress on standard error. It appears under its name only when it
- * is whole. -E_IO if it can't be written. */
+/* Write the database, with progress on standard error. It appears under its name only when it is
+ * complete. -E_IO if it cannot be written. */
 int demo_generate(const struct demo_spec *spec, struct demo_totals *ret_totals, struct err *err);

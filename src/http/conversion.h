@@ -35,8 +35,8 @@ struct conversion_spec {
     int64_t user_id;                     /* who gets it */
     struct transfer *transfer;           /* borrowed: once it has ended, so does the conversion */
 };
-/* Takes `reader`, unless it fails. -E_BUSY: there are CONVERSIONS_MAX, or so many of the user.
- * *ret is yours: conversion_free(). */
+/* Takes over `reader`, unless it fails. -E_BUSY: there are CONVERSIONS_MAX, or too many of the
+ * user. *ret is yours: conversion_free(). */
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err);
 /* Not while a request waits for a block; one that is being made ahead ends soon. NULL is fine. */

@@ -121,12 +121,12 @@ struct exchange {
     bool malformed;            /* the head: `err` says how; answered before the body, and closed */
     bool hides_slash;          /* the path has a %2F */
     bool of_operators;         /* the path begins with /Admin/, byte for byte */
-    bool has_escape;           /* % in the path, which `path` has no more */
+    bool has_escape;           /* % in the path, which `path` no longer has */
     bool has_length;           /* Content-Length or Transfer-Encoding */
-    struct field_copy *copies; /* of fields on several lines, or with blanks behind their value */
+    struct field_copy *copies; /* of fields on several lines, or with blanks after their value */
     bool chunked;              /* the client knows chunks: HTTP/1.1 */
-    /* The library keeps a connection only if its answer comes behind the body: one that is there
-     * before is held meanwhile, and nothing of the body is kept. */
+    /* The library keeps a connection open only if its answer comes after the body: an earlier
+     * answer is held meanwhile, and nothing of the body is kept. */
     enum { BODY_NONE, BODY_FOLLOWS, BODY_ARRIVES } body_is; /* NONE: none, or it is there */
     int64_t announced, received; /* bytes of the body: Content-Length, or 0; so far, kept or not */
     struct MHD_Response *held;   /* NULL: none */
@@ -166,10 +166,9 @@ gnutls_session_t exchange_tls(const struct exchange *ex);
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
 
 /* Post ex->op (verb and arguments filled in; done and owner are set here) and go on with `next`
- * when it has been answered: ex->op.rc tells. If it fails with -E_STORE (or another code whose
- * status is 5xx) the framework replies 503 itself, or calls ex->otherwise, and `next` is not
- * called. The op's results live until the next exchange_op() or the end.
- */
+ * when it has been answered, with the result in ex->op.rc. If it fails with -E_STORE (or another
+ * code whose status is 5xx) the framework replies 503 itself, or calls ex->otherwise, and `next` is
+ * not called. The op's results live until the next exchange_op() or the end. */
 void exchange_post(struct exchange *ex, exchange_step *next);
 
 /* Count that the exchange has met a limit, for the metrics. */
@@ -221,7 +220,7 @@ void exchange_reply_status(struct exchange *ex, int status);
 /* 304 for what exchange_reply() would answer: with its Content-Length, without its body. */
 void exchange_reply_unmodified(struct exchange *ex, bool result, const char *message,
                                const char *data);
-/* The same for a body of so many bytes; -1: it would be sent without a Content-Length. */
+/* The same for a body of that many bytes; -1: it would be sent without a Content-Length. */
 void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size);
 /* The error in `err`, according to its code: 200 with result false for business errors
  * (UNKNOWN_REPORT, UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem

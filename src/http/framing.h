@@ -14,16 +14,16 @@ struct target {
     size_t len;            /* bytes of all of it */
     const char *fault;     /* what is wrong with it, for the client; NULL: nothing */
     size_t host, host_len; /* of an absolute URL: where its HOST[:PORT] is; else 0 */
-    size_t path;           /* where the path begins; `len`: there is none, which is "/" */
+    size_t path;           /* where the path begins; `len`: there is none, which means "/" */
     bool asterisk;         /* "*", of OPTIONS only */
     bool of_operators;     /* the path begins with /Admin/, byte for byte */
     bool has_escape;       /* the path has a % … */
     bool hides_slash;      /* … or even a %2F, which is no "/" (RFC 3986, 2.2) */
 };
 
-/* Paths, http URLs (RFC 9112, 3.2.1 and 3.2.2) and "*" (3.2.4); CONNECT has no other. Printable
- * ASCII (3.2) with well-formed percent-encoding (RFC 3986, 2.1), but without %00, behind which
- * nobody would look. */
+/* Paths, http URLs (RFC 9112, 3.2.1 and 3.2.2) and "*" (3.2.4); not CONNECT, which has another
+ * form. Printable ASCII (3.2) with well-formed percent-encoding (RFC 3986, 2.1), but without %00,
+ * since text after it would be ignored. */
 void target_read(const char *text, struct target *ret);
 
 /* The header fields that reportd or its HTTP library reads. A field of which there is one may not
@@ -73,7 +73,7 @@ struct head {
     struct err err;                    /* of the first fault */
     unsigned short count[FIELD_COUNT]; /* on how many lines it is */
     const char *value[FIELD_COUNT];    /* on the last one */
-    bool blank[FIELD_COUNT];           /* blanks are behind one of its values */
+    bool blank[FIELD_COUNT];           /* one of its values has trailing blanks */
 };
 
 /* The next line, with its name and value as they were sent, except for blanks before the value.
@@ -88,5 +88,5 @@ int head_check(struct head *head, const struct target *target, struct err *err);
 const char *field_name(enum request_field field);
 bool field_is_list(enum request_field field);
 
-/* Bytes of a value without the blanks behind it (RFC 9110, 5.5). */
+/* Bytes of a value without trailing blanks (RFC 9110, 5.5). */
 size_t field_length(const char *value);

@@ -1,5 +1,5 @@
-/* src/http/gate.h -- the requests under way: they begin, are answered and end; waited
- * for when the server stops. Any thread. */
+/* src/http/gate.h -- counts the requests in progress: they begin, are answered and end; a stop of
+ * the server waits for them. Any thread. */
 #pragma once
 
 #include <pthread.h>
@@ -18,7 +18,7 @@ struct gate {
     int64_t suspended;          /* connections that wait for a part of a result */
 };
 
-void gate_init(struct gate *gate); /* open, nothing under way */
+void gate_init(struct gate *gate); /* open, nothing in progress */
 void gate_done(struct gate *gate); /* when it is no longer used */
 
 /* A request begins. False: the server is draining, and takes no more. */
@@ -30,7 +30,7 @@ void gate_end(struct gate *gate, bool answered);
  * False: the library is about to be stopped, and may not be while one is suspended. */
 bool gate_suspend(struct gate *gate);
 void gate_resumed(struct gate *gate);
-/* May a connection be accepted? Also while draining: its requests are told to come back. */
+/* May a connection be accepted? Also while draining: its requests are asked to come back. */
 bool gate_is_open(struct gate *gate);
 
 /* Refuse what begins from now on, and wait until all that has begun is answered. */

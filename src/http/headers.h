@@ -47,7 +47,7 @@ struct conditions {
 /* What there is to compare with. */
 struct validators {
     const char *etag;      /* of what would be sent; NULL: there is nothing */
-    const char *stored[2]; /* strong ones, for If-Match; NULL where there is none */
+    const char *stored[2]; /* strong ones, for If-Match; NULL if there is none */
     int64_t modified_ms;
     int64_t now_ms; /* for years of two digits */
 };

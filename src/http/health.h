@@ -28,10 +28,10 @@ struct health_spec {
 
 /* NULL: no memory or no thread. */
 struct health *health_new(const struct health_spec *spec);
-/* Waits for a probe under way. Before what the spec has is freed. NULL is fine. */
+/* Waits for a probe in progress. Call it before what the spec contains is freed. NULL is fine. */
 void health_free(struct health *health);
 
-/* Begin a probe, unless one is under way that answers this question too: `waiter`, whose `wake` and
+/* Begin a probe, unless one in progress answers this request, too: `waiter`, whose `wake` and
  * `owner` are set, is woken by its end, or after HEALTH_ANSWER_MS. */
 void health_ask(struct health *health, struct waiter *waiter);
 /* What the last probe has found: 0, or why not (-E_STORE, -E_SPOOL, -E_FULL), with the detail for

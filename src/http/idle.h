@@ -60,9 +60,10 @@ void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, i
 void idle_received(struct idle_list *list, struct idle *idle, size_t bytes);
 /* It has come. Any thread. */
 void idle_end(struct idle_list *list, struct idle *idle);
-/* Wait, at most `most_ms`, until no connection is owed an answer: none has a request under way, has
- * sent what was not read, or is new and has sent nothing. None may be opened meanwhile. */
+/* Wait, at most `most_ms`, until no connection expects an answer: none has a request in progress,
+ * has sent anything that was not read, or is new and has sent nothing. None may be opened
+ * meanwhile. */
 void idle_list_await(struct idle_list *list, int most_ms);
-/* End those that have hung up, or whose time is over at `now_ms`; returns after how many
- * milliseconds to look again. Any thread. */
+/* End the connections that have hung up, or whose time is over at `now_ms`; returns after how many
+ * milliseconds to check again. Any thread. */
 int idle_maintain(struct idle_list *list, int64_t now_ms);

@@ -17,14 +17,14 @@ struct login_cookie {
 /* Whether there is one, right or wrong. */
 bool login_cookie_is_given(struct exchange *ex);
 
-/* Read it. It counts only from a page of this server. False: replied 400 (two of them), 401 (it is
- * none of this server's) or 403 (another Origin, or none). */
+/* Read it. It counts only from a page of this server. False: replied 400 (two cookies), 401 (not
+ * one of this server's) or 403 (another Origin, or none). */
 bool login_cookie_read(struct exchange *ex, struct login_cookie *ret);
 
 /* Whether it is given and of this session, as far as that can be read. */
 bool login_cookie_is_of(struct exchange *ex, const struct guid *session);
 
-/* Whether it may be set: the Origin is this server's, or there is none, as from a client that is no
+/* May it be set? The Origin has to be this server's, or missing, as from a client that is not a
  * browser. False: replied 403. */
 bool login_cookie_check_origin(struct exchange *ex);
 

@@ -6,9 +6,9 @@
 
 #include "base/histogram.h"
 
-/* Each family: name behind "reportd_", type, labels, what it is. The page, its documentation and
+/* Each family: name after "reportd_", type, labels, description. The page, its documentation and
  * the tests of the dashboard and the alerts are made from it. Labels have few values: a request to
- * no route is "other", and a type of report that is no longer on offer goes. */
+ * no route is "other", and a type of report that is no longer offered is removed. */
 #define METRICS(X)                                                                                 \
     X(BUILD, "build_info", "gauge", "version", "Always 1; the version is in the label")            \
     X(UPTIME, "uptime_seconds", "gauge", "", "Seconds since the start")                            \

@@ -11,7 +11,7 @@
 struct password_work {
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT]; /* that it is to match; "": nothing can */
-    int64_t user_id;               /* 0: nobody who may log in from there */
+    int64_t user_id;               /* 0: no user who may log in from there */
     char address[ADDRESS_TEXT], site[ADDRESS_TEXT];
     char new_password[USER_PASSWORD_MAX + 1]; /* "": none; hashed if the other one matches */
     char new_hash[PASSWORD_HASH_TEXT];        /* out; "": no memory */
@@ -25,8 +25,8 @@ struct password_work {
 /* The threads, off those of HTTP: pushing can be refused. NULL: no memory. */
 struct work_queue *password_work_queue_new(void);
 
-/* The one whose password it is, NULL: nobody, and where the client is. From a foreign address
- * nobody is let in, and nobody locked out either. */
+/* The user whose password is checked, NULL: none; and where the client is. From an address that is
+ * not permitted nobody can log in, and nobody is locked either. */
 void password_work_take_user(struct exchange *ex, struct password_work *work,
                              const struct user *user);
 

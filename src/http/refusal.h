@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Each with its status, a header of its own or "", and the message of its envelope. */
+/* Each with its status, an additional header or "", and the message of its envelope. */
 #define REFUSALS(X)                                                                                \
     X(FULL, "503 Service Unavailable", "Retry-After: 5\r\n",                                       \
       "There are too many connections, or too many from your address. Try again in a moment.")     \

@@ -17,9 +17,9 @@ enum {
  * been answered. */
 bool report_reference(struct exchange *ex, struct guid *ret_id);
 
-/* Answer that the caller has no such report: the same message whether it never was, is gone or is
- * another user's, so that nobody learns that it exists. Of a link: the same 404 for every one that
- * cannot be followed. */
+/* Answer that the caller has no such report: the same message whether it never existed, is gone or
+ * belongs to another user, so that nobody learns that it exists. For a link: the same 404 for every
+ * link that cannot be followed. */
 void report_reply_unknown(struct exchange *ex);
 
 /* Add `"active":` and a list of reports: reference, name and state. */

@@ -23,5 +23,6 @@ void result_not_complete(struct exchange *ex, const struct report *report);
 /* Answer ex->err, which says why the result cannot be sent, unless the transfer was ended: by a
  * deletion, or since this node has lost its lease. */
 void result_trouble(struct exchange *ex);
-/* Last of all before it is sent. False: the transfer was ended, and an answer is under way. */
+/* The last step before the result is sent. False: the transfer was ended, and an answer is on its
+ * way. */
 bool result_may_be_sent(struct exchange *ex);

@@ -14,11 +14,11 @@ struct sender;
 /* -E_INTERNAL, -E_NOMEM. *ret is yours: sender_free(). */
 int sender_new(struct sender **ret, struct err *err);
 void sender_free(struct sender *sender); /* when there is no delivery; NULL is fine */
-/* Deliveries break off, those under way and those that begin. Any thread. */
+/* Break off all deliveries, those in progress and those that begin. Any thread. */
 void sender_stop(struct sender *sender);
 
-/* A conversion whose first block is there, on its way to a client. Fill in what is before `whole`;
- * until `done` nobody else uses it, the conversion or the socket. */
+/* A conversion whose first block is ready, on its way to a client. Fill in the members before
+ * `whole`; until `done` nothing else may use it, the conversion or the socket. */
 struct delivery {
     struct conversion *conversion; /* borrowed, as `transfer` */
     struct transfer *transfer;

@@ -16,7 +16,7 @@ void status_cache_free(struct status_cache *status_cache);
  * and has not expired: its id, user, state, attempt, rows and expiry. False: ask the store. */
 bool status_cache_find(struct status_cache *status_cache, const struct guid *id, int64_t user_id,
                        uint64_t version, struct report *ret);
-/* Remember a report as the store has told it; `version` was taken before it was asked. Nothing
- * happens to one that is not complete, or if the version is 0. */
+/* Cache a report as the store returned it; `version` was taken before the store was asked. Nothing
+ * is done if the report is not complete, or the version is 0. */
 void status_cache_keep(struct status_cache *status_cache, const struct report *report,
                        uint64_t version);

@@ -30,7 +30,7 @@ struct tls_peer {
     int fd;
     bool seen; /* its first byte */
 };
-/* Before its first byte is read. A client that speaks plain HTTP is told so. */
+/* Call this before the first byte is read. A client that speaks plain HTTP gets a message. */
 void tls_prepare(struct tls *tls, struct tls_peer *peer, gnutls_session_t session, int fd);
 /* What MHD_OPTION_HTTPS_CERT_CALLBACK takes: the certificate of a session that was prepared. */
 gnutls_certificate_retrieve_function2 tls_retrieve;

@@ -23,13 +23,13 @@ void token_issue(struct token_keys *keys, const char *user, const struct token_c
                  struct buf *out);
 
 /* 1: a server with one of these keys signed `text`, with no other header than that key's own (so
- * that the sender can't choose `alg`, or a key by `kid`), or with none of a key, as before keys had
- * ids; whether it has expired is the caller's to check. 0: none did. -E_NOMEM: nobody knows. */
+ * that the sender cannot choose `alg`, or a key by `kid`), or with the one from before keys had
+ * ids; the caller checks whether it has expired. 0: none did. -E_NOMEM: unknown. */
 int token_read(struct token_keys *keys, const char *text, struct token_claims *ret);
 
-/* The secret of the refresh token that goes with an access token: 32 bytes as base64url without
- * padding. Without the key it cannot be told from random ones; with it any node can make it again,
- * for a client that presents the pair before. */
+/* The secret of the refresh token that belongs to an access token: 32 bytes as base64url without
+ * padding. Without the key it cannot be distinguished from random bytes; with it, any node can make
+ * it again, for a client that presents the previous pair. */
 enum { TOKEN_SECRET_TEXT = 44 };
 void token_secret(const struct token_key *key, const struct guid *session,
                   const struct guid *access, char out[TOKEN_SECRET_TEXT]);

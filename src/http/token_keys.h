@@ -41,9 +41,9 @@ bool token_keys_adopt(struct token_keys *keys, struct token_keys *now);
 /* Does `key` match the context? 1 or 0, or -E_NOMEM, which ends the search. With a lock
  * held: no calls of this file but token_key_derive(). */
 typedef int token_fits_fn(void *context, const struct token_key *key);
-/* 1 as soon as a key matches, the signing key first; 0: none does. If the file has been
- * changed since it was read, its keys are asked then, and are taken if one fits: another node that
- * shares it may sign with a key that this one has not been told of. */
+/* 1 as soon as a key matches, the signing key first; 0: none does. If the file has changed since it
+ * was read, its keys are tried then, and are taken if one matches: another node that shares it may
+ * sign with a key that this one has not read yet. */
 int token_keys_find(struct token_keys *keys, token_fits_fn *fits, void *context);
 /* The same for the signing key only. */
 int token_keys_sign(struct token_keys *keys, token_fits_fn *with, void *context);

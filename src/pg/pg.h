@@ -1,5 +1,5 @@
-/* src/pg/pg.h -- connections to PostgreSQL on which nobody waits for ever: made, waited on, and
- * what the server says. */
+/* src/pg/pg.h -- connections to PostgreSQL on which nothing waits forever: connecting, waiting, and
+ * the server's messages. */
 #pragma once
 
 #include <libpq-fe.h>
@@ -27,21 +27,22 @@ struct pg_spec {
 /* Connect, in UTF-8, with keepalives; the connection does not block and is yours: PQfinish(). NULL:
  * `why` says why, in one line for the log. */
 PGconn *pg_connect(const struct pg_spec *spec, char why[PG_MESSAGE]);
-/* How long to wait after a try that has failed; `before_ms`: after the one before, 0: it worked. */
+/* How long to wait after a try that has failed; `before_ms`: after the previous one, 0: it
+ * worked. */
 int64_t pg_backoff_ms(int64_t before_ms);
 
 /* ---- files.c: what a process needs that connects and may do little else ---- */
 
-/* Each file or folder, whether it is there or not, that libpq and what it uses may read for a
- * connection to this URL: passwords, certificates, services. While there is one thread, since it
- * looks through the environment. */
+/* Each file or folder, whether it exists or not, that libpq and its libraries may read for a
+ * connection to this URL: passwords, certificates, services. Call it while there is one thread,
+ * since it reads the environment. */
 typedef void pg_file_fn(void *context, const char *path);
 void pg_each_file(const char *url, pg_file_fn *found, void *context);
 
 /* Is `variable` ("NAME=VALUE") one that they read, except for PGPASSWORD? */
 bool pg_needs_variable(const char *variable);
 /* Append the URL with the password of PGPASSWORD, so that it can be used without that variable;
- * false: it has a password or a service of its own, or there is no PGPASSWORD. */
+ * false: it already has a password or a service, or there is no PGPASSWORD. */
 bool pg_url_complete(const char *url, struct buf *out);
 
 /* ---- wait.c: waiting ----
@@ -49,16 +50,16 @@ bool pg_url_complete(const char *url, struct buf *out);
  * Until `until_ms` (monotonic, as clock_mono_ms(); 0: no limit) or until `wake_fd` is readable (-1:
  * there is none). While they wait, what libpq has kept is sent. */
 
-/* How a wait ended. PG_GONE: the connection is lost; what libpq says of it comes as a result. */
+/* How a wait ended. PG_GONE: the connection is lost; libpq's message about it comes as a result. */
 enum pg_end { PG_READY, PG_LATE, PG_WOKEN, PG_GONE };
 
 /* Until the socket has `events` (poll(2)). A connection that is NULL never has any. */
 enum pg_end pg_sleep(const PGconn *conn, short events, int64_t until_ms, int wake_fd);
 /* Until the next PQgetResult() does not block. */
 enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd);
-/* Until all results are there of what was sent with the status `sent` (1: it went out). *ret is the
- * last one or that of the statement that failed, yours to PQclear(), and NULL if there is none; a
- * COPY FROM STDIN has begun and has no end yet. PG_LATE, PG_WOKEN: *ret is NULL. */
+/* Wait until all results have arrived of what was sent with the status `sent` (1: sent). *ret is
+ * the last one, or that of the statement that failed, yours to PQclear(), and NULL if there is
+ * none; after COPY FROM STDIN, it has begun and not yet ended. PG_LATE, PG_WOKEN: *ret is NULL. */
 enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret);
 /* The same, of what has a good end: the result, yours to PQclear(). NULL: `why` says why, in one
  * line for the log; what does not answer in time is lost from then on. */

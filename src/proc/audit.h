@@ -52,10 +52,9 @@ struct audit {
     bool cut; /* there are more than AUDIT_FINDINGS_MAX */
 };
 
-/* While a server runs, rows and files are always on their way somewhere: a file is renamed before
- * its row says complete, a deletion takes its steps. So with `serving` the same finding must be
- * there in every look during `grace_ms`; without a server one look is enough, and whatever is
- * processing is stuck. */
+/* While a server runs, rows and files are always changing: a file is renamed before its row says
+ * complete, a deletion takes its steps. So with `serving` a finding must be there in every audit
+ * during `grace_ms`; without a server one audit is enough, and whatever is processing is stuck. */
 struct audit_spec {
     struct store *store;
     struct spool *spool;
@@ -92,7 +91,7 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
 int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct audit_repair *ret,
                 struct err *err);
 
-/* The server's own audit: a thread that looks every minute and counts. */
+/* The server's own audit: a thread that runs it every minute and counts the findings. */
 struct auditor;
 
 /* A file system that is measured every minute: what the store, the spool, temporary files and
@@ -113,8 +112,8 @@ struct auditor_spec {
 /* Look now and then every minute, or less often: the audits take 1 % of the thread's time at most.
  * What `spec` has is borrowed until auditor_free(). *ret is yours. */
 int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct err *err);
-void auditor_free(struct auditor *auditor); /* ends the look it is at; NULL is fine */
-/* As in the spec, from the next look on. Any thread. */
+void auditor_free(struct auditor *auditor); /* ends the audit in progress; NULL is fine */
+/* As in the spec, from the next audit on. Any thread. */
 void auditor_set_grace(struct auditor *auditor, int64_t grace_ms);
 
 struct auditor_counts {

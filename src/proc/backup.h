@@ -1,5 +1,5 @@
-/* src/proc/backup.h -- a backup of an embedded store and its results while they are used, and the
- * way back, on which no deleted report comes with it. */
+/* src/proc/backup.h -- backs up an embedded store and its results while they are in use, and
+ * restores them without any deleted report. */
 #pragma once
 
 #include <stdbool.h>
@@ -47,8 +47,8 @@ struct backup_state {
     size_t count;
 };
 void backup_state_done(struct backup_state *state); /* NULL is fine */
-/* Of a store that stands, as of `made_ms`: without the ledgers that were given up before then; 0:
- * of now, and those in use alone. made_ms stays as it is. -E_STORE. */
+/* The state of an existing store as of `made_ms`: without the ledgers that were given up before
+ * then; 0: of now, with only those in use. made_ms is not changed. -E_STORE. */
 int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *ret,
                     struct err *err);
 
@@ -74,8 +74,8 @@ int ledgers_check(const struct ledgers *ledgers, const struct backup_state *stat
 bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy);
 /* The store that the ledgers belong to, as named by the first that names one. */
 bool ledgers_store(const struct ledgers *ledgers, struct guid *ret);
-/* The store, which was restored, goes on with these ledgers; those that are not at hand are given
- * up. It learns what the one that it replaces knew (`kept`; NULL: nothing). -E_STORE. */
+/* Make the restored store use these ledgers; those that are not given are given up. It takes over
+ * what the store that it replaces knew (`kept`; NULL: nothing). -E_STORE. */
 int ledgers_record(const struct ledgers *ledgers, const struct backup_state *kept,
                    struct store *store, struct err *err);
 
@@ -86,8 +86,8 @@ struct restore_counts {
     int64_t lost;    /* complete reports of which the backup lacks the result */
 };
 
-/* Apply what the ledgers say to a store that stands and that no server uses: delete rows, chunks
- * and files of every report that they name, and end all sessions. May be repeated. */
+/* Apply the ledgers to an existing store that no server uses: delete rows, chunks and files of
+ * every report that they name, and end all sessions. May be repeated. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
                   struct restore_counts *ret, struct err *err);
 

@@ -23,14 +23,14 @@ struct channel {
     void (*ended)(struct channel *channel, const struct err *why);
 };
 
-/* Watch the socket `fd`, which is the channel's from now on, also on failure. `heard` and `ended`
- * are set by the caller. -E_INTERNAL. */
+/* Watch the socket `fd`, which belongs to the channel from now on, also on failure. `heard` and
+ * `ended` are set by the caller. -E_INTERNAL. */
 int channel_open(struct channel *channel, struct loop *loop, int fd, struct err *err);
 /* Close the socket and forget what was not sent. */
 void channel_close(struct channel *channel);
 
-/* Send, or queue behind what waits already; descriptors are duplicated if need be. -E_IO: it is
- * closed or broken, or CHANNEL_QUEUE_MAX orders wait. */
+/* Send, or queue after the orders that already wait; descriptors are duplicated if necessary.
+ * -E_IO: it is closed or broken, or CHANNEL_QUEUE_MAX orders wait. */
 int channel_send(struct channel *channel, const struct wire_order *order, struct err *err);
 
 /* Take all that has come, of a worker that is dead. */

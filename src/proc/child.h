@@ -18,8 +18,8 @@ struct child_end {
 };
 
 /* Start this program's `worker` verb (posix_spawn, so that no thread's state crosses a fork) with a
- * socketpair on WORKER_SOCKET, in a process group of its own (a terminal's Ctrl-C is the server's
- * business), with no other descriptor than standard error and no other variable than it needs.
+ * socketpair on WORKER_SOCKET, in a separate process group (serve decides about a terminal's
+ * Ctrl-C), with no other descriptor than standard error and only the variables that it needs.
  * *ret_socket is our end of the pair and yours. -E_IO says what failed. */
 int child_spawn(struct child *ret, int *ret_socket, struct err *err);
 

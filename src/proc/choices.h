@@ -51,7 +51,7 @@ void choices_ask(struct choices *choices, struct choices_ask *ask);
 
 /* The definitions were read again: nothing fetched before is given any more. Any thread. */
 void choices_forget(struct choices *choices);
-/* Answer what waits, and what comes from now on, with -E_BUSY. Any thread. */
+/* Answer what waits, and every later request, with -E_BUSY. Any thread. */
 void choices_stop(struct choices *choices);
 /* Once there are no more requests; NULL is fine. */
 void choices_free(struct choices *choices);

@@ -11,7 +11,7 @@
 struct connection {
     struct lock lock;      /* guards `source` against being stopped and closed at once */
     struct source *source; /* NULL: not open. Set by the thread that runs the report */
-    atomic_bool stopped;   /* also for who is opening it, which may wait for a lock */
+    atomic_bool stopped;   /* also used by the thread that opens it, which may wait for a lock */
 };
 
 /* Not open, and not stopped; there is nothing to undo but connection_close(). */

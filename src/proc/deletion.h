@@ -44,7 +44,7 @@ struct deletion_asker {
     const char *request; /* its id */
 };
 
-enum { DELETION_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
+enum { DELETION_PARTS = 8 }; /* at most this many threads remove the files of a batch */
 
 /* A report that is marked, on its way to having no query and no files any more. */
 struct deletion_item {
@@ -96,7 +96,7 @@ struct deletion_batch {
     struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order; until
                                           * then all that are to be marked */
     size_t count;                        /* of both */
-    size_t listed;                       /* of `cleared`: whose deletion is under way */
+    size_t listed;                       /* of `cleared`: those whose deletion is in progress */
     TAILQ_ENTRY(deletion_batch) entry;
     size_t dropped, dropping; /* of `cleared`, from the first on: gone, and going */
     struct spool_ref refs[STORE_MANY_MAX];
@@ -120,7 +120,7 @@ struct deletion_many {
     int state;        /* enum report_state, or -1: in any */
     struct guid *ids; /* borrowed; out: begins with those that are gone, in no order … */
     size_t count;
-    size_t gone;                          /* … so many … */
+    size_t gone;                          /* … this many … */
     int64_t by_state[REPORT_STATE_COUNT]; /* … that were in these states */
     void (*done)(struct deletion_many *many);
     void *owner;
@@ -129,9 +129,9 @@ struct deletion_many {
     /* the purger's */
     struct purger *purger;
     int64_t began_us;
-    size_t next;        /* of `ids`: behind the last batch that has begun */
+    size_t next;        /* of `ids`: after the last batch that has begun */
     atomic_size_t most; /* of a transaction: STORE_MANY_MAX, and less on a full disk */
-    atomic_int open;    /* batches under way, and one while another may begin */
+    atomic_int open;    /* batches in progress, plus one while another may begin */
     struct deletion_batch batches[2];
 };
 void deletion_many_start(struct purger *purger, struct deletion_many *many);

@@ -13,7 +13,7 @@ struct purger {
     struct purger_spec spec;
     pthread_t thread;
     struct lock lock;
-    struct deletions deletions; /* deletions that are under way, … */
+    struct deletions deletions; /* deletions in progress, … */
     struct deletion_batches batches;
     pthread_cond_t wake;
     bool stopping;

@@ -13,15 +13,15 @@
 struct events;
 
 /* From here on the store notifies the hub of every move of a report, after its commit, and the hub
- * tells its subscribers (the table in events.c). All is borrowed until events_free(). NULL: no
- * memory. */
+ * notifies its subscribers (the table in events.c). All is borrowed until events_free(). NULL: out
+ * of memory. */
 struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers,
                           struct streams *streams);
 /* After store_free(). NULL is fine. */
 void events_free(struct events *events);
 
-/* The parts that begin after the first changes, for which they look by themselves then. Any
- * thread. */
+/* The parts that start after the first changes; when they start, they check for changes themselves.
+ * Any thread. */
 void events_add_supervisor(struct events *events, struct supervisor *supervisor);
 void events_add_purger(struct events *events, struct purger *purger);
 

@@ -11,6 +11,6 @@
 /* For epoll(7): what may be a hang-up. */
 uint32_t hang_up_events(bool tls);
 /* Has the client hung up? For a socket that nothing reads meanwhile. A record of TLS 1.3 does not
- * tell what it is; it is an alert by its length, which else only two bytes of a next request have.
- * An alert behind a next request is not seen. */
+ * reveal its type; an alert is recognized by its length, which otherwise only two bytes of a next
+ * request would have. An alert after a next request is not seen. */
 bool hang_up_is(int fd, bool tls);

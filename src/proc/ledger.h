@@ -50,8 +50,8 @@ int ledger_run(struct ledger *ledger, struct ledger_op *op);
 
 /* What a ledger that no server has open remembers. */
 struct ledger_copy;
-/* -E_NOT_FOUND: there is none; -E_BUSY: a server has it open; -E_LEDGER: it is none, or damaged at
- * its head. *ret is yours: ledger_copy_free(). */
+/* -E_NOT_FOUND: there is none; -E_BUSY: a server has it open; -E_LEDGER: it is not a ledger, or its
+ * head is damaged. *ret is yours: ledger_copy_free(). */
 int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err);
 void ledger_copy_free(struct ledger_copy *copy); /* NULL is fine */
 bool ledger_copy_has(const struct ledger_copy *copy, const struct guid *id);
@@ -60,12 +60,12 @@ int64_t ledger_copy_since_ms(const struct ledger_copy *copy);
 /* Which ledger it is, whatever it is called, and whether this store's (true if it does not say). */
 struct guid ledger_copy_id(const struct ledger_copy *copy);
 bool ledger_copy_is_of(const struct ledger_copy *copy, const struct guid *store);
-/* False: it does not say whose it is. */
+/* False: it does not name its store. */
 bool ledger_copy_store(const struct ledger_copy *copy, struct guid *ret);
 const char *ledger_copy_path(const struct ledger_copy *copy); /* where it is; the copy's */
 /* The numbers of the first record that it still has, and of the next one it would get. */
 int64_t ledger_copy_first(const struct ledger_copy *copy);
 int64_t ledger_copy_records(const struct ledger_copy *copy);
-/* Records that cannot be read: the medium has lost them; or, at its end, a power cut has left one
- * that was never answered for, which cannot be told apart. */
+/* Records that cannot be read: the medium has lost them; or, at its end, a power loss has left one
+ * that was never answered, which cannot be distinguished. */
 size_t ledger_copy_damaged(const struct ledger_copy *copy);

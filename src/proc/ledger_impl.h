@@ -11,10 +11,10 @@ enum {
     LEDGER_MAGIC_BYTES = 16,
 };
 
-/* Numbers are little-endian. The key is random and of this file alone: without a reference the file
- * says nothing but how many reports were deleted and when. Records are numbered, from `first` on: a
- * checksum (SipHash under that key) of the number and the record tells a record in its place from
- * what a crash has left, and from one that was moved there. */
+/* Numbers are little-endian. The key is random and used for this file only: without a reference,
+ * the file reveals only how many reports were deleted and when. Records are numbered, from `first`
+ * on: a checksum (SipHash under that key) of the number and the record distinguishes a record in
+ * its place from what a crash has left, and from one that was moved there. */
 struct __attribute__((packed)) ledger_head {
     char magic[LEDGER_MAGIC_BYTES];
     uint8_t key[LEDGER_KEY_BYTES];
@@ -24,7 +24,8 @@ struct __attribute__((packed)) ledger_head {
     uint8_t unused[8];
     uint8_t check[LEDGER_CHECK_BYTES];
 };
-/* Format 1, which is rewritten when a server opens it: nobody's, and records without numbers. */
+/* Format 1, which is rewritten when a server opens it: without the id of a store, and with records
+ * without numbers. */
 struct __attribute__((packed)) ledger_head_1 {
     char magic[LEDGER_MAGIC_BYTES];
     uint8_t key[LEDGER_KEY_BYTES];
@@ -67,9 +68,9 @@ int64_t ledger_record_time(const struct ledger_record *record);
 typedef bool ledger_each_fn(void *context, const struct ledger_record *record, int64_t number,
                             bool good);
 struct ledger_scan {
-    int64_t end;    /* behind the last good record */
+    int64_t end;    /* after the last good record */
     size_t damaged; /* before it */
-    size_t behind;  /* what is no record, behind it: a crash has left it, or it was damaged */
+    size_t behind;  /* bytes after it that are not a record: left by a crash, or damaged */
 };
 /* 0, or -1 with errno. */
 int ledger_each(int fd, const struct ledger_head *head, ledger_each_fn *each, void *context,

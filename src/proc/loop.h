@@ -62,9 +62,9 @@ static inline bool loop_timer_is_set(const struct loop_timer *timer)
 
 /* ---- descriptors ---- */
 
-/* The events that epoll_wait(2) reports for `fd` go to `ready`, as long as the watch lasts: an
- * event that was already waiting when the watch ended is dropped, whoever has the descriptor or the
- * watch now. */
+/* The events that epoll_wait(2) reports for `fd` are passed to `ready` as long as the watch lasts:
+ * an event that was already waiting when the watch ended is dropped, whatever uses the descriptor
+ * or the watch by then. */
 struct loop_watch {
     void (*ready)(struct loop_watch *watch);
     uint64_t key; /* the loop's */

@@ -29,10 +29,10 @@ int recovery_take_identity(struct store *store, const struct guid *id, struct er
 /* Is the store where it got its id? One that does not say yet is at home here from now on.
  * -E_STORE: it is a copy, or was moved; the message says what to do. */
 int recovery_check_home(struct store *store, struct err *err);
-/* Nobody is logged in any more. -E_STORE. */
+/* End all sessions. -E_STORE. */
 int recovery_end_sessions(struct store *store, int64_t *ret_ended, struct err *err);
-/* The store, which no server uses, is a copy whose original goes on: it gets an id of its own, has
- * no ledger in use, and no session. -E_STORE. */
+/* The store, which no server uses, is a copy of a store that stays in use: it gets a new id, and
+ * has no ledger in use and no session. -E_STORE. */
 int recovery_renew_identity(struct store *store, struct err *err);
 /* As spool_owner() of this store: 1, 0, -E_SPOOL, -E_STORE. */
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err);

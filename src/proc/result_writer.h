@@ -1,5 +1,5 @@
-/* src/proc/result_writer.h -- a result file being written: blocks of bytes, hashed, compressed,
- * encrypted and written behind the back of the thread that makes them. */
+/* src/proc/result_writer.h -- a result file being written: another thread hashes, compresses,
+ * encrypts and writes the blocks of bytes that the caller makes. */
 #pragma once
 
 #include <stdbool.h>

@@ -16,9 +16,9 @@ bool sandbox_process(int64_t memory);
  * change of the rights of open files, and without `network` no socket. */
 bool sandbox_opened(bool network);
 
-/* The processor time of the process: `ms` more from now on (0: no limit), rounded up to seconds; at
- * the end of it SIGXCPU, which from now on ends the process. Each call replaces what the one before
- * has set. */
+/* Limit the processor time of the process: `ms` more from now on (0: no limit), rounded up to
+ * seconds; at the limit it gets SIGXCPU, which from now on ends the process. Each call replaces the
+ * limit of the previous one. */
 void sandbox_limit_cpu(int64_t ms);
 
 /* The files that are left to a worker. What libc, libcrypto and libpq read is allowed from the
@@ -33,9 +33,9 @@ void sandbox_files_read(struct sandbox_files *files, const char *path);
 /* A folder in which files may be made, but not listed: workers for other databases have theirs
  * there, under names that cannot be guessed. */
 void sandbox_files_temp(struct sandbox_files *files, const char *folder);
-/* From now on the calling thread and those it starts can open no other file, in no way; nor can
- * they reach, by a signal or by looking into it, a process that is not as restricted. False: the
- * kernel has no Landlock, as sandbox_offers_landlock() tells before. */
+/* From now on the calling thread and those it starts can open no other file in any way; nor can
+ * they signal, or look into, a process that is not as restricted. False: the kernel has no
+ * Landlock; sandbox_offers_landlock() says so beforehand. */
 bool sandbox_files_apply(const struct sandbox_files *files);
 void sandbox_files_end(struct sandbox_files *files);
 bool sandbox_offers_landlock(void);

@@ -12,7 +12,7 @@
 
 enum {
     STREAMS_OF_USER = 10,     /* at the same time */
-    STREAM_UNSENT_MAX = 2048, /* events: a client that is further behind is cut off */
+    STREAM_UNSENT_MAX = 2048, /* events: a client that is further behind is disconnected */
     STREAM_ID_TEXT = 64,      /* of Last-Event-ID, with the NUL */
 };
 

@@ -36,8 +36,8 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
 /* Take no new reports; give the running ones `grace_ms`, then put them back into the queue, and
  * wait for that. */
 void supervisor_drain(struct supervisor *supervisor, int64_t grace_ms);
-/* Put them back at once, killing their workers: ends a supervisor_drain() under way, or to come.
- * Any thread. */
+/* Requeue them at once and kill their workers: ends a supervisor_drain() that is in progress, or
+ * yet to come. Any thread. */
 void supervisor_hurry(struct supervisor *supervisor);
 /* Stop the workers; free. After supervisor_drain(); NULL is fine. */
 void supervisor_free(struct supervisor *supervisor);

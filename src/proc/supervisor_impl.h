@@ -82,29 +82,30 @@ struct job {
     int64_t row_results;  /* how large a small result may be */
     void *result;         /* the bytes of a small one, which FINISH takes along */
     bool sealed;          /* this attempt's result is encrypted with … */
-    uint8_t key[REPORT_KEY_BYTES]; /* … the report's key, or, of an embedded store, one that nobody
-                                    * else keeps until it is finished */
+    uint8_t key[REPORT_KEY_BYTES]; /* … the report's key, or, in an embedded store, one that exists
+                                    * only here until the report is finished */
     char message[REPORT_MESSAGE_MAX];
     struct job *next;
 };
 
-/* What makes this node live, for the others that share the store. If nobody does, its heartbeats
- * only tell which running reports another process has ended, whenever there is news of one. */
+/* What keeps this node alive for the others that share the store. If the store is not shared, its
+ * heartbeats only show which running reports another process has ended, whenever there is a
+ * notification of one. */
 struct lease {
     char node[GUID_TEXT];  /* its name, a new one whenever it was given up */
     char host[80];         /* for people */
     bool begun;            /* the store knows it */
-    bool again;            /* another heartbeat is to follow the one that is under way at once */
+    bool again;            /* another heartbeat has to follow the one in progress at once */
     int64_t sent_ms;       /* monotonic: when the last heartbeat was */
     unsigned beats;        /* sent so far */
-    unsigned news;         /* heard so far of reports that others have ended */
+    unsigned news;         /* notifications so far of reports that others have ended */
     struct loop_timer due; /* when the next heartbeat is */
     struct loop_timer
-        end; /* the others let the node live at least so long; not set: not any more */
+        end; /* until then the others consider the node alive; not set: no longer */
     int64_t clock_ahead_ms; /* of the database's, as last warned of; 0: it is right */
     struct loop_call beat;
-    struct store_ref running[STORE_RUNNING_MAX]; /* told by it */
-    char *offer;                                 /* told with it */
+    struct store_ref running[STORE_RUNNING_MAX]; /* named in its answer */
+    char *offer;                                 /* sent with it */
     struct supervisor_stop *parked;              /* what other nodes are still running */
     struct guid looked_up;
     struct loop_call look; /* is one of them still held? */
@@ -128,7 +129,7 @@ struct supervisor {
     atomic_bool idle;           /* a worker is: a wake has to end the loop's wait */
     bool work;                  /* the queue may hold something */
     atomic_bool held_back;      /* the last claim found only what may not start yet */
-    struct loop_timer look;     /* … and asks again then, whatever it hears */
+    struct loop_timer look;     /* … and asks again then, whatever notifications arrive */
     struct loop_timer no_claim; /* set: no claims before it ends */
     enum supervisor_phase phase;
     int64_t drain_grace_ms; /* set before `drain` is posted */
@@ -155,7 +156,8 @@ void lease_done(struct supervisor *supervisor); /* no other node has to wait unt
 /* May reports be claimed, and which node claims them? */
 bool lease_holds(const struct supervisor *supervisor);
 const char *lease_node(const struct supervisor *supervisor);
-/* Nothing of it runs here: wait for another node, or for this one's claim that is under way. */
+/* The report does not run here: wait for another node, or for a claim of this node that is in
+ * progress. */
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);
 /* A job has started whose claim was asked for when `news` was lease.news. */
 void lease_catch_up(struct supervisor *supervisor, unsigned news);
@@ -186,7 +188,7 @@ void job_free(struct job *job);                     /* as job_over() does; NULL 
 void job_start(struct job *job, struct report *report);
 /* The worker has answered. */
 void job_answered(struct job *job, const struct wire_answer *answer);
-/* The worker, an idle one again, is a new process, since the one before could not run it. */
+/* The worker, idle again, is a new process, since the previous one could not run the job. */
 void job_run_again(struct job *job, struct worker_handle *worker);
 /* The worker has ended without an answer, or does not end though it was killed. */
 void job_worker_died(struct job *job, const struct child_end *end);

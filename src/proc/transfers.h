@@ -36,9 +36,9 @@ void peer_asked(struct peer *peer);
  * client has not received all of a result, and a duplicate of the socket is open until
  * transfers_maintain() finds that it has, or that it takes nothing any more. NULL is fine: true. */
 bool peer_close(struct peer *peer);
-/* If it is time at `now_ms` (monotonic), close the duplicates that are over: *ret_gone of them; one
- * whose client has taken nothing for a minute is reset. Returns after how many milliseconds to look
- * again; -1: none is left. Any thread. */
+/* If it is time at `now_ms` (monotonic), close the duplicates that are over: *ret_gone is their
+ * number; one whose client has taken nothing for a minute is reset. Returns after how many
+ * milliseconds to check again; -1: none is left. Any thread. */
 int transfers_maintain(struct transfers *transfers, int64_t now_ms, int *ret_gone);
 /* When all connections are closed: wait some seconds for the clients, then reset what is left. */
 void transfers_finish(struct transfers *transfers);
@@ -55,8 +55,8 @@ int transfer_out_of_touch(struct err *err);
 bool transfer_send(struct transfer *transfer);
 /* Has it been ended meanwhile? Then its connection is broken off. */
 bool transfer_is_ended(struct transfer *transfer);
-/* Reset its connection: nothing else tells a client of HTTP/1.0, or a proxy, that an answer without
- * a length is not whole. */
+/* Reset its connection: nothing else shows a client of HTTP/1.0, or a proxy, that an answer without
+ * a length is incomplete. */
 void transfer_break_off(struct transfer *transfer);
 /* Bytes that the client's machine has not acknowledged; -1: unknown. While the socket is open. */
 int transfer_left(const struct transfer *transfer);
@@ -66,9 +66,10 @@ void transfer_done(struct transfer *transfer);
 /* The report is deleted: on return the connections that its result was being sent on are broken
  * off, and what the kernel had of it for them is dropped. Cheap when there are none. */
 void transfers_end(struct transfers *transfers, const struct guid *id);
-/* Where the store and this node differ about what it sends, since a crash of the database may take
- * back what was not waited for. The store has `row` as a transfer of this report: if there is none,
- * say once more that it is over, as a deletion waits for that. */
+/* Called where the store and this node differ about what it sends, since a crash of the database
+ * may undo what was not waited for. The store has `row` as a transfer of this report: if there is
+ * no such transfer, the store is told once more that it is over, since a deletion waits for
+ * that. */
 void transfers_settle(struct transfers *transfers, const struct guid *id, const struct guid *row);
 /* News may have been missed: enter all transfers once more, and end those of deleted reports. */
 void transfers_check(struct transfers *transfers);

@@ -18,8 +18,8 @@ struct waiter {
     bool tls;            /* it speaks TLS */
     void (*wake)(struct waiter *waiter);
     void *owner;
-    bool timed_out; /* out: the deadline has passed, the client has hung up (hang_up.h), or
-                     * nobody may wait any more */
+    bool timed_out; /* out: the deadline has passed, the client has hung up (hang_up.h), or waiting
+                     * is no longer possible */
     /* the waiters' */
     bool watched;
     struct waiter *next;
@@ -29,7 +29,7 @@ struct waiters *waiters_new(void); /* NULL: no memory or no thread */
 /* From now on nothing waits: all waiters are woken immediately, as timed out. For the start of a
  * shutdown, while requests are still being answered. */
 void waiters_stop(struct waiters *waiters);
-/* Stops first. Nobody may use them any more, so only after the server's end. NULL is fine. */
+/* Stops first. They must not be used any more, so only after the server's end. NULL is fine. */
 void waiters_free(struct waiters *waiters);
 
 void waiters_add(struct waiters *waiters, struct waiter *waiter);

@@ -7,14 +7,14 @@
 #include "base/guid.h"
 #include "core/report.h"
 
-/* A frame is one packet of a SOCK_SEQPACKET socket and one of three structs, whole or not at all;
- * both ends are the same program, so they agree on its layout. Orders go to the worker: RUN is a
- * struct wire_run and comes with two descriptors (SCM_RIGHTS), the .part file and a sealed memfd
- * with the texts; CANCEL is the head alone. Answers go to serve and bring no descriptor. */
+/* A frame is one packet of a SOCK_SEQPACKET socket and one of three structs, entirely or not at
+ * all; both ends are the same program, so they agree on its layout. Orders go to the worker: RUN is
+ * a struct wire_run and comes with two descriptors (SCM_RIGHTS), the .part file and a sealed memfd
+ * with the texts; CANCEL is only the head. Answers go to serve and contain no descriptor. */
 enum wire_type { WIRE_RUN, WIRE_CANCEL, WIRE_PROGRESS, WIRE_DONE };
 
-/* AGAIN: not in this process, which may touch nothing but the database that it had before; it ends,
- * and a new one is to be told of the same RUN, with the answer's `runs`. */
+/* AGAIN: not in this process, which may only use the database that it had before; it ends, and a
+ * new one has to get the same RUN, with the answer's `runs`. */
 enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED, WIRE_AGAIN, WIRE_OUTCOME_COUNT };
 
 /* Which attempt of which report a frame is about. */
@@ -52,7 +52,7 @@ struct wire_run {
     int64_t timeout_ms, row_limit, size_limit;
     int64_t clock_ahead_ms;               /* of this machine, before the store's */
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
-    int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
+    int64_t row_results;                  /* a file of at most this many bytes needs no fsync */
     int64_t runs;                         /* how often it has been run, but its database changed */
     uint64_t packed;                      /* 1: the result is to be compressed */
     uint64_t sealed;                      /* 1: the result is to be encrypted … */
@@ -100,7 +100,7 @@ int wire_receive_order(int socket, struct wire_order *ret, struct err *err);
 void wire_answer_set_message(struct wire_answer *answer, const char *message, const char *detail);
 /* Send it, blocking; -E_IO if the other side is gone. */
 int wire_send_answer(int socket, const struct wire_answer *answer, struct err *err);
-/* Receive one, without blocking: 1; WIRE_NOTHING: there is none just now; 0: the end; -E_IO. All
- * that was sent comes before the end, also of a worker that died. */
+/* Receive one, without blocking: 1; WIRE_NOTHING: there is none at the moment; 0: the end; -E_IO.
+ * Everything that was sent comes before the end, also from a worker that died. */
 enum { WIRE_NOTHING = 2 };
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err);

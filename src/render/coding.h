@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* enum, name; what is preferred comes last. */
+/* enum, name; the preferred one is last. */
 #define CODINGS(X)                                                                                 \
     X(IDENTITY, "identity")                                                                        \
     X(GZIP, "gzip")                                                                                \

@@ -17,8 +17,8 @@ void form_free(struct form_writer *writer); /* NULL is fine */
 
 /* ---- tables: CSV, XLSX ---- */
 
-/* A table is written as: begin, then for every part begin_part, its rows, end_part; then end. What
- * is made is appended to `out`. Each returns 0 or a negative code. */
+/* A table is written as: begin, then for every part begin_part, its rows, end_part; then end. The
+ * output is appended to `out`. Each returns 0 or a negative code. */
 struct form_table {
     int (*begin)(void *table, struct buf *out, struct err *err);
     int (*begin_part)(void *table, const struct footer_part *part, struct buf *out,

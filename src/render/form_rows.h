@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "render/form_spec.h"
 
-/* Keys come in the order of the query's columns, so what stands between two values is known, and
+/* Keys come in the order of the query's columns, so the text between two values is known, and
  * compared: any other byte is -E_INTERNAL. The memory is that of the largest object. */
 struct form_rows;
 
@@ -19,13 +19,13 @@ int form_rows_begin(struct form_rows *rows, const struct footer_part *part, stru
  * the last one. An object without elements in its array is one row, as is each element. */
 int form_rows_next(struct form_rows *rows, const struct form_value **ret, struct err *err);
 /* Instead of all calls of form_rows_next(): append the next elements of the part as they are
- * stored, each as a line of its own, until at least `least` bytes have come or, 0, that was the
- * last one. 1: there is more. */
+ * stored, each on its own line, until there are at least `least` bytes or, 0, that was the last
+ * one. 1: there is more. */
 int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struct err *err);
 
-/* Instead of these: append elements number `from` (from 0 on) to `from` + `count` - 1 of results,
- * as they are stored, with their commas, and no more than `most` bytes. *ret_count: how many; 0
- * behind the end, or if one alone is larger. The time does not depend on `from`. */
+/* Instead of these: append elements number `from` (counted from 0) to `from` + `count` - 1 of
+ * results, as they are stored, with their commas, and at most `most` bytes. *ret_count: how many; 0
+ * beyond the end, or if one alone is larger. The time does not depend on `from`. */
 struct form_window {
     int64_t from, count;
     size_t most;

@@ -15,7 +15,7 @@ enum {
     XLSX_COLUMNS_MAX = 16384,
     XLSX_ROWS_MAX = 1048576, /* of one sheet */
     XLSX_DIGITS = 15,        /* of a number */
-    XLSX_SCALE_MAX = 30,     /* digits behind the point that a number format can show */
+    XLSX_SCALE_MAX = 30,     /* digits after the point that a number format can show */
 };
 
 /* The number in a cell's `s`: which of the formats of xl/styles.xml. */
@@ -25,7 +25,7 @@ enum xlsx_style {
     XLSX_DATE,
     XLSX_SECONDS, /* a date and a time */
     XLSX_MILLISECONDS,
-    XLSX_FIXED, /* and XLSX_FIXED + n: n digits behind the point */
+    XLSX_FIXED, /* and XLSX_FIXED + n: n digits after the point */
     XLSX_STYLE_COUNT = XLSX_FIXED + XLSX_SCALE_MAX + 1
 };
 

@@ -27,9 +27,9 @@ struct pg_source {
     bool reached; /* it has been connected */
     bool spoiled; /* a cancel is on its way to it: close it, never reuse it */
     struct param_value session_user; /* its text is borrowed from source_begin() to source_end() */
-    const struct pg_query *reading;  /* whose rows are on the wire; NULL: nobody's */
+    const struct pg_query *reading;  /* whose rows are on the wire; NULL: none */
     unsigned prepared;               /* statements of this transaction, to name the next one */
-    struct err unread; /* what rows that nobody wanted ended with: the transaction's end */
+    struct err unread; /* the error with which unwanted rows ended: the end of the transaction */
 };
 
 /* ---- postgres_link.c: the connection; every wait ends when the source is interrupted ---- */
@@ -39,11 +39,11 @@ int pg_reach(struct pg_source *source, struct err *err);
 /* Close the connection, if there is one. */
 void pg_drop(struct pg_source *source);
 
-/* The next result of what was sent, yours to PQclear(); *ret is NULL behind the last one. Whether
- * it is an error is for the caller to see. -E_CANCELLED: the query was stopped and has ended. */
+/* The next result of what was sent, yours to PQclear(); *ret is NULL after the last one. The caller
+ * checks whether it is an error. -E_CANCELLED: the query was stopped and has ended. */
 int pg_next(struct pg_source *source, PGresult **ret, struct err *err);
-/* Wait for all results of what was sent with the status `sent` (1: it went out); the last one is
- * *ret, yours to PQclear(); `ret` may be NULL. A failure is told as by pg_fail(). */
+/* Wait for all results of what was sent with the status `sent` (1: sent); the last one is *ret,
+ * yours to PQclear(); `ret` may be NULL. A failure is reported as by pg_fail(). */
 int pg_finish(struct pg_source *source, int sent, const struct statement *statement, PGresult **ret,
               struct err *err);
 /* -E_CANCELLED if the source is interrupted; asked before anything is sent. */
@@ -77,8 +77,8 @@ void pg_sql_done(struct pg_sql *sql);
 
 struct pg_column;
 
-/* Read a value that is not NULL from its text, which is terminated too. NULL, or what is wrong
- * with it, to be put behind "The column 'x' ". */
+/* Read a value that is not NULL from its text, which is terminated, too. NULL, or what is wrong
+ * with it, to follow "The column 'x' ". */
 typedef const char *pg_read_fn(struct pg_column *column, const char *text, size_t len,
                                struct source_value *ret);
 

@@ -42,9 +42,9 @@ struct source_spec {
     const char *temp_folder; /* where the database may spill a sort; NULL: its default */
     int64_t temp_limit;      /* bytes a report may spill there; 0: no limit. A server has its own */
     atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
-    /* For the author of a definition, who may see values (reportd check, reportd try): gets what
-     * the database says besides, such as NOTICE and WARNING, and err->detail its full message, HINT
-     * and all. NULL: nobody gets it. */
+    /* For the author of a definition, who may see values (reportd check, reportd try): gets the
+     * other messages of the database, such as NOTICE and WARNING, and err->detail is its full
+     * message, including HINT. NULL: these are discarded. */
     void (*notice)(void *context, const char *text);
     void *context;
 };
@@ -58,8 +58,8 @@ struct source_session {
 };
 
 /* All errors: err->text is for the user, err->detail for the log. Without a spec->notice no detail
- * has a value in it that was bound or read: what a database says of a running query may quote one,
- * so then its code stands for it. */
+ * contains a value that was bound or read: the database's message about a running query may quote
+ * one, so the error code replaces it. */
 
 /* Open a connection; -E_SOURCE; -E_CANCELLED:
  * it would have waited, and spec->stopped is set. */
@@ -107,8 +107,8 @@ const char *source_column_name(const struct source_query *query, size_t column);
 enum { SOURCE_TYPE_TEXT = 64 };
 
 /* What the database declares a column's values to be, before the first row; SOURCE_NULL: it does
- * not say. SOURCE_BLOB stands for all that is no number, boolean, text or JSON. `name` is what the
- * database calls the type. */
+ * not say. SOURCE_BLOB stands for everything that is not a number, boolean, text or JSON. `name` is
+ * the database's name of the type. */
 enum source_kind source_column_type(const struct source_query *query, size_t column,
                                     char name[SOURCE_TYPE_TEXT]);
 /* Whether the statement would be run, as far as the database knows without running it: rights, and

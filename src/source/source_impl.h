@@ -23,7 +23,7 @@ struct source_ops {
                 struct err *err);
     void (*close)(struct source *source); /* never NULL */
     void (*each_file)(const char *url, source_file_fn *found, void *context);
-    bool reopens; /* open() makes and needs no file that each_file() has not told of */
+    bool reopens; /* open() makes and needs no file that each_file() has not named */
     int (*begin)(struct source *source, const struct source_session *session, struct err *err);
     int (*end)(struct source *source, struct err *err);
     bool (*is_current)(const struct source *source); /* NULL: always */

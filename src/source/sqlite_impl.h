@@ -16,8 +16,9 @@
  * by json_each() ---- */
 
 /* Append `sql` with every IN (:Name) of a list reading the list's values, on the same lines. A
- * value keeps what it means in IN (1, 2): the affinity of the left side holds. In a list that was
- * not given stands one NULL, so that IN and NOT IN are NULL, while in an empty one nothing is. */
+ * value keeps the meaning that it has in IN (1, 2): the affinity of the left side applies. A list
+ * that was not given contains one NULL, so that IN and NOT IN are NULL, while an empty one contains
+ * nothing. */
 void sqlite_bind_rewrite(struct buf *out, const char *sql, const struct param_value *values,
                          size_t count);
 
@@ -36,8 +37,8 @@ enum { SQLITE_SQL_MAX = 16 << 20 /* bytes of a statement in which lists are read
  * yours: sqlite3_finalize(); NULL if there is no statement. */
 int sqlite_compile(sqlite3 *db, const char *sql, sqlite3_stmt **ret, bool *ret_more);
 
-/* ---- sqlite_file.c: which file a source is at the moment, and how it may be opened so that nobody
- * else is disturbed (https://www.sqlite.org/wal.html, 5) ---- */
+/* ---- sqlite_file.c: which file a source is at the moment, and how it may be opened without
+ * disturbing others (https://www.sqlite.org/wal.html, 5) ---- */
 
 enum { SQLITE_FILE_URI_MAX = PATH_MAX * 3 + 32 }; /* bytes */
 

@@ -47,7 +47,7 @@ static inline int64_t unpack_end(int64_t bytes, int64_t stored)
 {
     return bytes + stored - PACK_TAIL;
 }
-/* Is the byte at this place in memory, or behind the end? Then unpack_read() does not ask the
+/* Is the byte at this offset in memory, or beyond the end? Then unpack_read() does not ask the
  * source. */
 bool unpack_has(const struct unpack *unpack, int64_t at);
 /* Up to `max` bytes from place `at` on into `out`: how many (0 only at the end), or -E_INTERNAL if
