@@ -23,7 +23,7 @@ enum {
 /* What the values of a column are: the word in the description and in GET /Report/Rows. */
 #define FOOTER_TYPES(X)                                                                            \
     X(INTEGER, "integer")                                                                          \
-    X(DECIMAL, "decimal") /* exact, with `scale` digits after the point if that is known */       \
+    X(DECIMAL, "decimal") /* exact, with `scale` digits after the point if that is known */        \
     X(NUMBER, "number")   /* some are binary floating point */                                     \
     X(STRING, "string")                                                                            \
     X(DATE, "date") /* all are texts YYYY-MM-DD */                                                 \

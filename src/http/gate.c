@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-enum { SEND_GRACE_MS = 5000 }; /* from the beginning of the drain, for answers that are being
-                                * sent */
+enum { SEND_GRACE_MS = 5000 }; /* from the beginning of the drain, for answers on their way */
 
 void gate_init(struct gate *gate)
 {

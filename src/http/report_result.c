@@ -26,10 +26,9 @@ enum {
 /* The validators of a result, made from its row. */
 struct tags {
     char etag[RESULT_ETAG_TEXT];
-    char stored[2]
-               [RESULT_ETAG_TEXT]; /* tags of the JSON, and of its zstd; "": not stored so */
-    struct validators validators;  /* the same, for comparing */
-    char digest[RESULT_BASE64_TEXT]; /* "": unknown until the result is opened */
+    char stored[2][RESULT_ETAG_TEXT]; /* tags of the JSON, and of its zstd; "": not stored so */
+    struct validators validators;     /* the same, for comparing */
+    char digest[RESULT_BASE64_TEXT];  /* "": unknown until the result is opened */
     char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
 };
 

@@ -39,8 +39,8 @@ struct stream_queue {
 struct known {
     struct guid id;
     enum report_state state;
-    bool told; /* to all of them; otherwise some got the report with the first events of their
-                * stream */
+    bool told;       /* to all of them; otherwise some got the report with the first events of their
+                      * stream */
     uint64_t number; /* of that event */
     int attempt;     /* of the report at that time */
     int64_t rows, bytes, position;

@@ -92,16 +92,15 @@ struct job {
  * heartbeats only show which running reports another process has ended, whenever there is a
  * notification of one. */
 struct lease {
-    char node[GUID_TEXT];  /* its name, a new one whenever it was given up */
-    char host[80];         /* for people */
-    bool begun;            /* the store knows it */
-    bool again;            /* another heartbeat has to follow the one in progress at once */
-    int64_t sent_ms;       /* monotonic: when the last heartbeat was */
-    unsigned beats;        /* sent so far */
-    unsigned news;         /* notifications so far of reports that others have ended */
-    struct loop_timer due; /* when the next heartbeat is */
-    struct loop_timer
-        end; /* until then the others consider the node alive; not set: no longer */
+    char node[GUID_TEXT];   /* its name, a new one whenever it was given up */
+    char host[80];          /* for people */
+    bool begun;             /* the store knows it */
+    bool again;             /* another heartbeat has to follow the one in progress at once */
+    int64_t sent_ms;        /* monotonic: when the last heartbeat was */
+    unsigned beats;         /* sent so far */
+    unsigned news;          /* notifications so far of reports that others have ended */
+    struct loop_timer due;  /* when the next heartbeat is */
+    struct loop_timer end;  /* until then the others consider the node alive; not set: no longer */
     int64_t clock_ahead_ms; /* of the database's, as last warned of; 0: it is right */
     struct loop_call beat;
     struct store_ref running[STORE_RUNNING_MAX]; /* named in its answer */

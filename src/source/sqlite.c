@@ -17,8 +17,8 @@
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* more than render's limit, since render can name the column */
-    CACHE_KIB = 1 << 10,      /* also the unit of a sort: 4 ms that cannot be interrupted. Four
-                               * times as much makes sorts and joins at most 3 % faster */
+    CACHE_KIB = 1 << 10,         /* also the unit of a sort: 4 ms that cannot be interrupted. Four
+                                  * times as much makes sorts and joins at most 3 % faster */
     INTERRUPT_OPS = 1000,     /* steps of SQLite's virtual machine between two checks of the flag */
     BUSY_WAIT_US = 5000,      /* between two tries to get a lock … */
     BUSY_MS = 30000,          /* … and for how long */

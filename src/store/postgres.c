@@ -9,13 +9,13 @@
 #include "store/postgres_impl.h"
 
 enum {
-    ALIVE_MS = 2000,   /* longest wait for a sign of life, before anything that may take long */
-    ANSWER_MS = 10000, /* … and then for the answers to a batch */
-    DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
-    BLINK_MS = 1000,   /* how long a database that has just gone away may take to return */
-    LOST_MAX = 5,      /* tries of a batch whose session is ended each time */
-    PAUSE_MS = 20,     /* between tries */
-    CONFLICTS_MAX = 5, /* tries of a batch that conflicts with another */
+    ALIVE_MS = 2000,    /* longest wait for a sign of life, before anything that may take long */
+    ANSWER_MS = 10000,  /* … and then for the answers to a batch */
+    DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
+    BLINK_MS = 1000,    /* how long a database that has just gone away may take to return */
+    LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
+    PAUSE_MS = 20,      /* between tries */
+    CONFLICTS_MAX = 5,  /* tries of a batch that conflicts with another */
     CONFLICT_MS = 2000, /* a lock held longer than this is not another batch's */
     STALE_MAX = 3,      /* tries with newer keys, before a row that no key opens is given up */
 };

@@ -269,7 +269,7 @@ struct store_delete_row {
  * reports. */
 struct store_match {
     int64_t user_id;
-    const char *user;  /* only if user_id is 0: of the user with this name; NULL: of all users … */
+    const char *user; /* only if user_id is 0: of the user with this name; NULL: of all users … */
     const char *types; /* … and of these types, with a newline after each; NULL: of all */
     int state;         /* enum report_state, or -1 for all */
     const char *name;  /* NULL: all */
@@ -402,9 +402,8 @@ struct store_overview {
      * more than once. Without queued reports. */
     struct store_load *sources;
     size_t source_count;
-    struct store_load
-        *users; /* the busiest STORE_BUSIEST users, of all running and STORE_BUSY_QUEUE queued
-                 * reports */
+    struct store_load *users; /* the busiest STORE_BUSIEST users, of all running and
+                               * STORE_BUSY_QUEUE queued reports */
     size_t user_count;
     struct store_paused paused;
 };
