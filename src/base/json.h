@@ -11,7 +11,7 @@
 /* Add `text` quoted and escaped (RFC 8259). False, with nothing added, if it is not UTF-8. */
 bool json_add_text(struct buf *b, const char *text, size_t len);
 
-/* As json_add_text for words of our own: what is not UTF-8 becomes '?'. NULL adds null. */
+/* Like json_add_text, for text of our own: invalid UTF-8 becomes '?'. NULL adds null. */
 void json_add_string(struct buf *b, const char *text);
 
 /* Like json_add_string, for a line that people read on a terminal: control characters that JSON

@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
-/* Take those of the descriptors 0, 1 and 2 that are closed, so that no file or socket that is
- * opened later gets their number and what is meant for a standard stream is never written into it.
- * They stand for /dev/null, opened the other way round: reading and writing fail (EBADF) as on a
- * closed one. Ends the process if that cannot be done. Call it first thing in main(). */
+/* Occupy those of the descriptors 0, 1 and 2 that are closed, so that no file or socket opened
+ * later gets their number, and what is meant for a standard stream is never written into it. They
+ * become /dev/null, opened in the wrong direction: reading and writing fail (EBADF), as on a closed
+ * one. Ends the process if that is impossible. Call it first in main(). */
 void descriptors_fill_standard(void);
 
 /* From now on no process of the same user may look into this one: not its memory, environment or

@@ -26,7 +26,7 @@ struct ranking {
 void ranking_init(struct ranking *ranking, rank_compare_fn *compare);
 void ranking_insert(struct ranking *ranking, struct rank_node *node);
 void ranking_remove(struct ranking *ranking, struct rank_node *node);
-/* The element of this rank, from 0 on; NULL: there are not so many. */
+/* The element of this rank, counted from 0; NULL: there are not that many. */
 struct rank_node *ranking_at(const struct ranking *ranking, size_t rank);
 /* How many come before `node`, which is in, or has the place of one that may be. */
 size_t ranking_rank(const struct ranking *ranking, const struct rank_node *node);

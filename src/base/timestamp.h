@@ -9,14 +9,14 @@ enum timestamp_reading {
     TIMESTAMP_GOOD,
     TIMESTAMP_UNREADABLE, /* or outside of the years 1 to 9999 in UTC, or finer than 1 µs */
     TIMESTAMP_SKIPPED,    /* a local time that does not exist: clocks were put forward over it */
-    TIMESTAMP_TWICE,      /* a local time that exists twice: clocks were put back over it */
+    TIMESTAMP_TWICE,      /* a local time that exists twice, because clocks were put back */
 };
 
-/* Read YYYY-MM-DD, a T or a blank, HH:MM[:SS[.fraction]], and Z or ±HH:MM; without these it is
- * local time in `zone`. A leap second, 23:59:60 UTC at the end of June or December, is the second
- * behind it, as PostgreSQL has it. `out` is untouched unless it is good: then it is the same moment
- * in UTC, such as 2024-01-12T03:04:05.5Z, with a fraction only if it is not zero, and without zeros
- * at its end. */
+/* Read YYYY-MM-DD, a T or a blank, HH:MM[:SS[.fraction]], and Z or ±HH:MM; without the latter it is
+ * local time in `zone`. A leap second, 23:59:60 UTC at the end of June or December, becomes the
+ * second after it, as in PostgreSQL. `out` is untouched unless the text is good: then it is the
+ * same moment in UTC, such as 2024-01-12T03:04:05.5Z, with a fraction only if it is not zero, and
+ * without trailing zeros. */
 enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
                                       char out[TIMESTAMP_TEXT]);
 

@@ -19,6 +19,6 @@ void zone_free(struct zone *zone);
 /* Seconds that the zone's clocks are ahead of UTC, `s` seconds after 1970 began in UTC. */
 int64_t zone_offset(const struct zone *zone, int64_t s);
 
-/* At how many moments (0, 1 or 2) do the zone's clocks show `local`: seconds as if it were UTC?
+/* How many moments (0, 1 or 2) have the local time `local` (seconds as if it were UTC) in the zone?
  * *ret is the first of them, in seconds since 1970; untouched if there is none. */
 int zone_moments(const struct zone *zone, int64_t local, int64_t *ret);

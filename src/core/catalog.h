@@ -1,5 +1,5 @@
-/* src/core/catalog.h -- the report types on offer: the folder's definitions, reloadable while in
- * use. */
+/* src/core/catalog.h -- the report types that are offered: the folder's definitions, reloadable
+ * while in use. */
 #pragma once
 
 #include <stdbool.h>

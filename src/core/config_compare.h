@@ -36,8 +36,8 @@ struct config_comparison {
                  const char *key);
 };
 
-/* Take over each RELOADED key, and max_running of sources, and call `each` for every difference: of
- * those once, of the others each time. A key that the environment overrode at the start does not
- * differ. Takes `now`; if a text was replaced, which threads may still read, that is
- * freed with the running configuration. One thread at a time. */
+/* Apply each RELOADED key, and max_running of sources, and call `each` for every difference: once
+ * for those, each time for the others. A key that the environment overrode at the start does not
+ * differ. Takes over `now`; a text that was replaced, which threads may still read, is freed with
+ * the running configuration. One thread at a time. */
 void config_adopt(const struct config_comparison *all);

@@ -26,7 +26,7 @@ struct parser {
     bool muted; /* problems are known already, and not added */
     struct err *err;
     char *copies;    /* for parser_copy(), after def->text … */
-    size_t room;     /* … so many bytes */
+    size_t room;     /* … bytes */
     int line;        /* of the annotation that is being read, … */
     struct buf text; /* … and its text, without the blanks around it */
     unsigned seen;   /* annotations that may appear once: a bit each */

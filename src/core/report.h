@@ -31,7 +31,7 @@ enum {
     REPORT_MESSAGE_MAX = 480,      /* bytes of the message of an error */
     REPORT_DIGEST_BYTES = 32,      /* SHA-256 */
     REPORT_KEY_BYTES = 32,         /* of an encrypted result */
-    REPORT_FAILURES_MAX = 3,       /* with the last of so many deaths of workers it ends in error */
+    REPORT_FAILURES_MAX = 3,       /* the number of worker deaths with which it ends in error */
 };
 
 /* The message of a report that was ended because its user may no longer run it. */

@@ -58,9 +58,9 @@ struct trail;
  * the file is in a folder of data, others may write to it, or it is not a regular file. -E_TRAIL:
  * it cannot be opened. */
 int trail_check_config(const struct config *config, struct err *err);
-/* Open audit_log for appending, with a thread of its own that writes it; *ret is NULL if there is
- * none to be. `key` may be NULL for a process whose acts have no references. -E_CONFIG as
- * trail_check_config(); a file that can't be made or written is opened again and again. Several
+/* Open audit_log for appending, with a separate thread that writes it; *ret is NULL if none is
+ * configured. `key` may be NULL for a process whose actions have no references. -E_CONFIG as
+ * trail_check_config(); a file that cannot be made or written is opened again and again. Several
  * processes may have it open. *ret is yours: trail_close(). */
 int trail_open(const struct config *config, const struct trail_key *key, struct trail **ret,
                struct err *err);

@@ -22,7 +22,8 @@ struct user {
     char *name;
     char *password_hash; /* argon2id, libsodium's string; NULL where not asked for */
     bool disabled;
-    bool removed;                    /* and so disabled for good: it goes with its last report */
+    bool removed;                    /* and so disabled for good: the row is deleted with the last
+                                      * report */
     int active_limit, running_limit; /* 0: the configuration's */
     bool is_operator;                /* may use /Admin/ and read /metrics from elsewhere */
     int failures;                    /* since first_failure_ms */

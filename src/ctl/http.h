@@ -19,8 +19,8 @@ enum {
 
 struct http;
 
-/* Where the content of a 200 or 206 goes as it comes; others are kept in the answer. 0, or -E_IO to
- * end the transfer. `status` is the answer's. */
+/* Gets the content of a 200 or 206 as it arrives; other content is kept in the answer. 0, or -E_IO
+ * to end the transfer. `status` is the answer's. */
 typedef int http_write_fn(void *context, long status, const void *data, size_t len);
 
 struct http_request {

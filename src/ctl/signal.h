@@ -13,7 +13,7 @@ int signal_last(void);
 void signal_clear(void);
 /* Standard output is a pipe without a reader. */
 bool signal_reader_gone(void);
-/* … which is why the command ends: main() then ends as SIGPIPE would have it. */
+/* … which is why the command ends: main() then ends as if by SIGPIPE. */
 void signal_lose_reader(void);
 bool signal_reader_lost(void);
 /* Sleep `ms`, less if a signal comes. */

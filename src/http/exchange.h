@@ -226,8 +226,8 @@ void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size);
  * (UNKNOWN_REPORT, UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem
  * details if the client wants these, and the proper status for all others (WWW-Authenticate,
  * Retry-After and Allow where they belong). `data` is JSON text for the envelope, NULL for {}. The
- * message of a 5xx (except for BUSY and DOUBT) go to the log only; the client is told the title, to
- * try again, and the request id. */
+ * message of a 5xx (except for BUSY and DOUBT) goes to the log only; the client is told the title,
+ * to try again, and the request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* The same with code and message as in err_set(). */
 #define exchange_fail(ex, ...)                                                                     \
@@ -245,5 +245,5 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
  * `conversion`. Where making one fails, the connection is broken off. */
 void exchange_reply_conversion(struct exchange *ex, const char *type,
                                struct conversion *conversion);
-/* Events as they come, until the stream or the client ends it; takes `stream`. */
+/* Events as they happen, until the stream or the client ends it; takes `stream`. */
 void exchange_reply_stream(struct exchange *ex, struct stream *stream);

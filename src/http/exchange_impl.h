@@ -28,7 +28,7 @@ bool exchange_receive(struct exchange *ex, const char *data, size_t len);
 bool exchange_received(struct exchange *ex);
 /* A step that has found the head good ends so: request_check() again when the body is there. */
 void exchange_await_body(struct exchange *ex);
-/* Takes `response` until the body has come; false: it is to be sent now. */
+/* Takes `response` until the body has arrived; false: it has to be sent now. */
 bool exchange_hold(struct exchange *ex, int status, struct MHD_Response *response);
 /* reply.c: false: it could not be queued. */
 bool exchange_send_held(struct exchange *ex);
@@ -46,8 +46,8 @@ struct client client_of(struct exchange *ex);
 int exchange_read_head(struct exchange *ex, const struct target *target, const char *version);
 void exchange_free_copies(struct exchange *ex);
 
-/* request_check.c: the first step of every exchange checks what holds for all routes, up to the
- * token; dispatch() reads the body and goes to the route's own first step. */
+/* request_check.c: the first step of every exchange does the checks that apply to all routes, up to
+ * the token; dispatch() reads the body and calls the first step of the route. */
 exchange_step request_check, dispatch;
 
 /* auth.c: authenticates the client. A step: replies 401, or sets ex->user and ex->claims and goes

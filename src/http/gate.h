@@ -26,8 +26,8 @@ bool gate_begin(struct gate *gate);
 void gate_answered(struct gate *gate);
 /* A request that began is over: `answered` says whether gate_answered() was called for it. */
 void gate_end(struct gate *gate, bool answered);
-/* The connection of a request is to be suspended after its answer has begun, and has been resumed.
- * False: the library is about to be stopped, and may not be while one is suspended. */
+/* The connection of a request has to be suspended after its answer has begun, and has been resumed.
+ * False: the library is about to be stopped, which is impossible while one is suspended. */
 bool gate_suspend(struct gate *gate);
 void gate_resumed(struct gate *gate);
 /* May a connection be accepted? Also while draining: its requests are asked to come back. */

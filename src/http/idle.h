@@ -7,16 +7,16 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* The time-out of libmicrohttpd closes a connection without a look at what has arrived on it: a
- * request that waits for a thread that comes late is reset. And it begins anew with every byte, so
- * a client that sends one now and then has for ever. This one is for the whole, and ends the
- * reading only: the library closes the connection when it has read, and answered, all that came
- * before. It may read a byte that comes at that moment and miss the end behind it: then the
- * connection is shut down a second later.
+/* The time-out of libmicrohttpd closes a connection without checking what has arrived on it: a
+ * request that waits for a busy thread is reset. And it begins again with every byte, so a client
+ * that sends one now and then may stay forever. This time-out is for the whole request, and ends
+ * only the reading: the library closes the connection when it has read, and answered, everything
+ * that arrived before. It may read a byte that arrives at that moment and miss the end after it:
+ * then the connection is shut down a second later.
  *
- * It misses the end that comes right behind the client's last byte, too: with epoll it reads again
- * only when more comes. So a client that hangs up (it sends no more: EPOLLRDHUP) has the reading
- * ended for it as soon as the connection waits for it. */
+ * The library also misses an end that comes right after the client's last byte: with epoll it reads
+ * again only when more arrives. So when a client hangs up (it sends no more: EPOLLRDHUP), the
+ * reading is ended for it as soon as the connection waits for the client. */
 enum idle_for {
     IDLE_REQUEST, /* its first line: a minute */
     IDLE_HEAD,    /* the headers, or a handshake of TLS: all in the list's time */

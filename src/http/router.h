@@ -14,9 +14,9 @@ struct router {
 
 extern const struct router router_api; /* the routes of the API */
 
-/* The route of `method` at `path` (in any case, one slash more at the end is fine, except for paths
- * that a proxy may guard: /metrics, /Admin/ and /.well-known/, which match byte for byte, and not
- * at all if the path had a % (`escaped`); {name} stands for whatever follows), or NULL. Then
- * `allow` lists the methods of the path as the header Allow has them; "": there is no such path. */
+/* The route of `method` at `path`, or NULL. Case does not matter and one trailing slash is fine,
+ * except for paths that a proxy may guard: /metrics, /Admin/ and /.well-known/ match byte for byte,
+ * and not at all if the path had a % (`escaped`). {name} stands for any text. If NULL, `allow`
+ * lists the methods of the path as in the header Allow; "": there is no such path. */
 const struct route *router_find(const struct router *router, const char *method, const char *path,
                                 bool escaped, char allow[ROUTER_ALLOW_TEXT]);

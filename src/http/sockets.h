@@ -21,7 +21,7 @@ struct listening {
     enum socket_kind kind;
     char *path; /* of a Unix socket, with … */
     dev_t device;
-    ino_t inode; /* … what is to be removed there; NULL: none */
+    ino_t inode; /* … what has to be removed there; NULL: nothing */
 };
 
 struct sockets {

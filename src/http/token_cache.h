@@ -9,9 +9,9 @@
 #include "core/user.h"
 #include "http/token.h"
 
-/* Does not change once it is made, and lives as long as somebody holds it. That it is known says
- * only that its signature is good: whether it has expired is to be checked each time, and `user`
- * holds only while the session has this version (see store_version()). */
+/* It does not change once it is made, and lives as long as it is held. That it is cached says only
+ * that its signature is good: whether it has expired has to be checked each time, and `user` is
+ * valid only while the session has this version (see store_version()). */
 struct cached_token {
     struct token_claims claims;
     struct user user;

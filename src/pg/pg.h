@@ -15,7 +15,7 @@ enum { PG_MESSAGE = ERR_TEXT_MAX / 2 };
 /* ---- connect.c: making a connection ---- */
 
 struct pg_spec {
-    const char *url;  /* what it says goes before what is said here, except with `own` */
+    const char *url;  /* its settings take precedence over those given here, except with `own` */
     const char *name; /* the application_name */
     int connect_s;    /* the connect_timeout, for each host, in seconds */
     int wake_fd;      /* gives up when it becomes readable; -1: nothing wakes it */
@@ -48,7 +48,7 @@ bool pg_url_complete(const char *url, struct buf *out);
 /* ---- wait.c: waiting ----
  *
  * Until `until_ms` (monotonic, as clock_mono_ms(); 0: no limit) or until `wake_fd` is readable (-1:
- * there is none). While they wait, what libpq has kept is sent. */
+ * there is none). While they wait, data that libpq still has to send is sent. */
 
 /* How a wait ended. PG_GONE: the connection is lost; libpq's message about it comes as a result. */
 enum pg_end { PG_READY, PG_LATE, PG_WOKEN, PG_GONE };
@@ -114,5 +114,5 @@ void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX]);
  * may quote a password that is not percent-encoded as it must be (RFC 3986, 3.2.1): then what to do
  * about that. */
 void pg_url_trouble(const char *url, const char *message, char out[PG_MESSAGE]);
-/* A connection of which nothing is to be expected any more. */
+/* A connection that cannot be used any more. */
 bool pg_is_lost(const PGconn *conn);

@@ -80,10 +80,10 @@ struct audit_repair {
     int64_t requeued, deleted, files;
 };
 
-/* Repair what `audit` has found: a running report goes back into the queue, files that nothing
- * explains are removed, deletions are finished; an expired report, one that no key opens, and a
- * complete one whose file is not there or not whole, is deleted as DELETE would do it, since it
- * cannot be generated again in its user's name. The caller has the locks of store and spool. */
+/* Repair what `audit` has found: a running report is requeued, files without a report are removed,
+ * deletions are finished; an expired report, one that no key opens, and a complete one whose file
+ * is missing or incomplete, is deleted as by DELETE, since it cannot be generated again on behalf
+ * of its user. The caller has the locks of store and spool. */
 int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err);
 /* The same without an audit, for what a server would purge: what has expired, and users that were

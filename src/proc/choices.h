@@ -16,7 +16,7 @@ enum {
     CHOICES_PATIENCE_MS = 5000,  /* from the question to the answer, the wait for others included */
     CHOICES_KEPT_MS = 60 * 1000, /* an answer; never one that failed */
     CHOICES_KEPT_BYTES = 8 << 20, /* all answers that are kept … */
-    CHOICES_KEPT_MAX = 256,       /* … and their number: the oldest goes first */
+    CHOICES_KEPT_MAX = 256,       /* … and their number: the oldest is dropped first */
     CHOICES_WAITING_MAX = 64,     /* different questions that wait for the worker … */
     CHOICES_WAITING_USER_MAX = 8, /* … and those of one user */
 };

@@ -94,7 +94,7 @@ struct deletion_batch {
     struct store_marked
         marked[STORE_MANY_MAX];          /* that are being cleared: first those of `refs` … */
     struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order; until
-                                          * then all that are to be marked */
+                                          * then all that have to be marked */
     size_t count;                        /* of both */
     size_t listed;                       /* of `cleared`: those whose deletion is in progress */
     TAILQ_ENTRY(deletion_batch) entry;

@@ -17,7 +17,7 @@ struct purger {
     struct deletion_batches batches;
     pthread_cond_t wake;
     bool stopping;
-    bool unfinished;        /* something in DELETING is to be tried again */
+    bool unfinished;        /* something in DELETING has to be retried */
     bool removing;          /* the thread's: a user is being removed */
     int64_t next_ms;        /* UTC: when the next report expires; 0: none is known to */
     int64_t swept_ms;       /* monotonic */

@@ -22,10 +22,10 @@ struct ledger_spec {
 };
 
 /* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off. The
- * store is told which ledger it is, and how many records it has before an operation is done: one
- * that has fewer than the store knows, is another store's, or is not the one that the store knows
- * in its place, is refused.
- * -E_LEDGER, whose message names the path and what to do. *ret is yours: ledger_free(). */
+ * store records which ledger it is, and how many records it has, before an operation is done. A
+ * ledger is refused if it has fewer records than the store knows, belongs to another store, or is
+ * not the one that the store knows in its place. -E_LEDGER, whose message names the path and what
+ * to do. *ret is yours: ledger_free(). */
 int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void ledger_free(struct ledger *ledger);

@@ -8,8 +8,8 @@
 #include "core/catalog.h"
 #include "core/report.h"
 
-/* There are counts of the types on offer only: those of one that goes, or whose source becomes
- * another, are forgotten. */
+/* Counts exist only for the types that are offered: those of a type that is removed, or whose
+ * source changes, are dropped. */
 struct report_metrics;
 struct report_metrics *report_metrics_new(struct catalog *catalog); /* NULL: no memory */
 void report_metrics_free(struct report_metrics *metrics);           /* NULL is fine */

@@ -120,7 +120,7 @@ struct supervisor {
     struct supervisor_spec spec;
     bool shared; /* the store, with other nodes */
     struct lease lease;
-    bool deaf; /* it is being freed: no more news */
+    bool deaf; /* it is being freed: changes are ignored */
     pthread_t thread;
     struct loop *loop;
     atomic_uint wakes; /* supervisor_wake() calls */

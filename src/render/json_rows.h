@@ -11,12 +11,12 @@
 
 struct json_rows;
 
-/* Plan the shape of the rows of a statement. Names that it gives with AS nest, others are keys as
- * they are: "a.b" makes an object (columns of one object must stand together), "a[].b" an array of
- * the row whose plain columns equal the previous row's, "a[].c[].d" an array of the element whose
- * columns do: plain columns first, then those of the array, then those of the array in it. An
- * element whose columns are all NULL is left out, so that a LEFT JOIN without a match gives [].
- * -E_SOURCE names the column that does not fit. `def` is borrowed. */
+/* Plan the shape of the rows of a statement. Names that it gives with AS nest, others are plain
+ * keys: "a.b" makes an object (columns of one object must be together), "a[].b" an array of the row
+ * whose plain columns equal the previous row's, "a[].c[].d" an array of the element whose columns
+ * do: plain columns first, then those of the array, then those of the array in it. An element whose
+ * columns are all NULL is left out, so that a LEFT JOIN without a match gives []. -E_SOURCE names
+ * the column that does not fit. `def` is borrowed. */
 int json_rows_new(const struct definition *def, const struct statement *statement,
                   const char *const *columns, size_t count, struct json_rows **ret,
                   struct err *err);

@@ -18,7 +18,7 @@ struct seen {
 /* seen_add() of a text that may say something new. */
 void seen_add_text(struct seen *seen, const struct source_value *value);
 
-/* Inline, as every value of a report goes through it. */
+/* Inline, because every value of a report passes through it. */
 static inline void seen_add(struct seen *seen, const struct source_value *value)
 {
     if ((seen->kinds & 1u << value->kind) == 0)

@@ -14,9 +14,9 @@ void zip_stream_free(struct zip_stream *zip); /* NULL is fine */
 
 /* Each appends to `out` and returns 0 or -E_NOMEM (also if `out` has failed).
  *
- * Begin an entry; its name (ASCII, less than ZIP_STREAM_NAME bytes) is copied. Its sizes come
- * behind it, in a data descriptor (4.3.9), and in the directory. An entry has less than 4 GiB,
- * since zip64 descriptors are what readers of XLSX differ on; the archive may have more. */
+ * Begin an entry; its name (ASCII, less than ZIP_STREAM_NAME bytes) is copied. Its sizes come after
+ * it, in a data descriptor (4.3.9), and in the directory. An entry has less than 4 GiB, since
+ * readers of XLSX differ about zip64 descriptors; the archive may have more. */
 enum { ZIP_STREAM_NAME = 48 };
 int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, struct err *err);
 int zip_stream_add(struct zip_stream *zip, const void *data, size_t len, struct buf *out,

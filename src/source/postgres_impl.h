@@ -48,8 +48,8 @@ int pg_finish(struct pg_source *source, int sent, const struct statement *statem
               struct err *err);
 /* -E_CANCELLED if the source is interrupted; asked before anything is sent. */
 int pg_may_start(const struct pg_source *source, struct err *err);
-/* What the server said in `result` (NULL: nothing) as -E_SOURCE, or -E_CANCELLED if the source is
- * interrupted. `statement` is the definition's, as it was sent: the line at fault goes before the
+/* The server's message in `result` (NULL: none) as -E_SOURCE, or -E_CANCELLED if the source is
+ * interrupted. `statement` is the definition's, as it was sent: the line at fault precedes the
  * detail; NULL: it was one of ours. */
 int pg_fail(struct pg_source *source, const PGresult *result, const struct statement *statement,
             struct err *err);

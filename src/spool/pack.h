@@ -1,12 +1,12 @@
-/* src/spool/pack.h -- a result that is stored compressed: frames of Zstandard (RFC 8878), each read
- * by itself.
+/* src/spool/pack.h -- a result that is stored compressed: frames of Zstandard (RFC 8878), each of
+ * which can be read alone.
  *
  * What is stored is the JSON in frames of PACK_FRAME bytes each, with checksums; then one skippable
- * frame with the place of every frame (64 bits each, little-endian), the footer (core/footer.h) and
- * the tail. So all of it is a .zst file that any program decompresses to the JSON.
+ * frame with the offset of every frame (64 bits each, little-endian), the footer (core/footer.h)
+ * and the tail. So all of it is a .zst file that any program decompresses to the JSON.
  *
- * A reader sees the JSON from place 0 on, and behind it, from place `bytes` on, what is stored,
- * byte by byte. So the footer is where its own description says and ends at unpack_end(). */
+ * A reader sees the JSON from offset 0 on, and after it, from offset `bytes` on, what is stored,
+ * byte by byte. So the footer is where its own description says, and ends at unpack_end(). */
 #pragma once
 
 #include <stdbool.h>

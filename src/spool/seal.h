@@ -1,13 +1,13 @@
 /* src/spool/seal.h -- an encrypted result file: written once, read from any place, and no byte that
  * was not written.
  *
- * The file is a row of segments, each an XChaCha20-Poly1305 stream of its own (libsodium's
+ * The file is a sequence of segments, each a separate XChaCha20-Poly1305 stream (libsodium's
  * secretstream): a header, then SEAL_SEGMENT_CHUNKS chunks of SEAL_CHUNK bytes of the result, each
  * with its tag. A segment's key is derived from the file's key and the segment's number
- * (libsodium's kdf), so that segments cannot change places; within one the stream keeps the order.
- * The file's last chunk says that it is the last, and the reader is told the size of the result, so
+ * (libsodium's kdf), so that segments cannot be reordered; within one the stream keeps the order.
+ * The file's last chunk says that it is the last, and the reader knows the size of the result, so
  * that nothing can be cut off. Reading from the middle begins at a segment: at most 256 KiB are
- * decrypted in vain. */
+ * decrypted in addition. */
 #pragma once
 
 #include <stdbool.h>

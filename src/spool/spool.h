@@ -28,7 +28,7 @@ struct spool_spec {
 int spool_open(const struct spool_spec *spec, struct spool **ret, struct err *err);
 void spool_free(struct spool *spool); /* runs what is posted to the end; NULL is fine */
 const char *spool_place(const struct spool *spool);   /* a folder's path, or "postgresql" */
-bool spool_is_in_database(const struct spool *spool); /* where all is to be encrypted */
+bool spool_is_in_database(const struct spool *spool); /* where everything has to be encrypted */
 /* A folder of this node, made by spool_open(), where a database may spill its sorts. */
 const char *spool_temp_folder(const struct spool *spool);
 
@@ -68,7 +68,7 @@ struct spool_file {
     int attempt;
 };
 typedef void spool_each_fn(void *context, const struct spool_file *file);
-/* Call `each` for every such file, in no order: how many, or -E_SPOOL. */
+/* Call `each` for every such file, in no particular order: how many, or -E_SPOOL. */
 int64_t spool_each(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
 
 /* Remove, at start, what no report needs: all temporary files, and of the others those that `keep`
@@ -95,8 +95,8 @@ enum {
  * it not; -E_BUSY: too many are read. *ret is yours: spool_reader_free(). */
 int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
                      struct err *err);
-/* The same of a result that its row has: `bytes` as a file would have them, from malloc(), which
- * the reader takes in any case; NULL: -E_NOT_FOUND. -E_INTERNAL: they are not what was written. */
+/* The same for a result from its row: `bytes` as a file would have them, from malloc(), which the
+ * reader takes over in any case; NULL: -E_NOT_FOUND. -E_INTERNAL: they are not what was written. */
 int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
                           struct spool_reader **ret, struct err *err);
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */

@@ -58,8 +58,8 @@ void keyring_seal(const uint8_t report_key[REPORT_KEY_BYTES], enum keyring_value
 bool keyring_unseal(const uint8_t report_key[REPORT_KEY_BYTES], enum keyring_value what,
                     const void *sealed, size_t len, void *out);
 
-/* What stands in the database for a secret of a user's: the same for the same, and nobody can tell
- * or try out what it is without the file. */
+/* What the database contains for a user's secret: the same for the same secret; without the file it
+ * cannot be decrypted or guessed. */
 void keyring_mac(struct keyring *ring, int64_t user_id, const void *data, size_t len,
                  uint8_t out[KEYRING_MAC_BYTES]);
 

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "store/store.h"
 
-/* Both stores are opened with `moving`, `from` alone; no operation of theirs is under way. */
+/* Both stores are opened with `moving`, `from` alone; neither has an operation in progress. */
 
 /* ABSENT: `to` is empty. BEGUN: it has the rows of `from`. DONE: and servers may use it. */
 enum store_move { MOVE_ABSENT, MOVE_BEGUN, MOVE_DONE };

@@ -53,9 +53,9 @@ struct postgres_conn {
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; after so long a wait */
     unsigned reached;             /* of the shared ones, at that try: if another one has been made
                                    * since, the server is back */
-    int64_t sent_ms, deadline_ms; /* monotonic: of what is under way */
+    int64_t sent_ms, deadline_ms; /* monotonic: of the operation in progress */
     int owed;                     /* notifications sent whose answers nobody has read */
-    /* of the batch under way */
+    /* of the batch in progress */
     bool again;                    /* it may have been committed before */
     bool sent;                     /* it writes, and more of it was sent than its BEGIN */
     bool blind;                    /* what no key opens is given as not there */
@@ -127,7 +127,7 @@ static inline struct store_value value_guids(const struct pg_guids *guids)
 
 /* The server is to answer what was sent so far without waiting for the rest of the pipeline. */
 void call_flush(struct postgres_conn *c);
-/* What was sent is a pipeline; it goes out now. */
+/* Send the pipeline now. */
 void call_sync(struct postgres_conn *c);
 
 /* The next statement's result; false: trouble, and results_trouble() says which. */
@@ -166,7 +166,7 @@ bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
 /* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
 
-/* To be told after the commit; the row has the user's name in the column `name`. */
+/* To be notified after the commit; the row has the user's name in the column `name`. */
 void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id, int name,
                       enum report_state state);
 

@@ -58,7 +58,7 @@ struct sqlite_shared {
     struct sqlite_listener *listener;          /* NULL: not listening */
 };
 
-/* A slot that a transaction lets go of. */
+/* A slot that a transaction releases. */
 struct sqlite_release {
     int64_t user_id, seq;
 };
@@ -79,20 +79,20 @@ struct sqlite_conn {
     /* of the writer */
     struct sqlite3_io_methods log_methods; /* sqlite_log.c: of the log's file */
     const struct sqlite3_io_methods *log_real;
-    bool durable;          /* the transaction under way */
+    bool durable;          /* the transaction in progress */
     bool ending;           /* … and its last frame is being written */
     int64_t pages;         /* of the database, whose blocks are in its file */
-    int64_t pages_then;    /* … once the transaction under way is committed */
+    int64_t pages_then;    /* … once the current transaction is committed */
     bool dropped;          /* deleted bytes may still be in the write-ahead log */
     bool full;             /* the last trouble was a full disk */
     bool whole;            /* the reserve was, when it was last looked at … */
-    bool taken;            /* … and some of it was taken since, to be put back at once */
+    bool taken;            /* … and some of it was taken since, to be restored at once */
     int64_t checkpoint_ms; /* monotonic: of the last one */
     bool holders_stale;    /* they have to be read again */
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
-    struct sqlite_release *releases; /* of the transaction under way */
+    struct sqlite_release *releases; /* of the current transaction */
     size_t release_count, release_cap;
-    int64_t counts[REPORT_STATE_COUNT];        /* what the transaction under way adds */
+    int64_t counts[REPORT_STATE_COUNT];        /* what the current transaction adds */
     struct sqlite_owner owners[SQLITE_OWNERS]; /* by user_id, of the latest changes of reports */
 };
 
@@ -180,16 +180,17 @@ int sqlite_exec(struct sqlite_conn *conn, const char *text);
  * the query has failed. */
 void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
 
-/* sqlite_running.c: what this process has a job of, from the claim until the attempt is over or the
- * row goes, whatever its user may still do and whether it is deleted. The queue counts it, too. In
- * the writer's transaction; a start and an end hold with its commit. */
+/* sqlite_running.c: the reports for which this process has a job, from the claim until the attempt
+ * is over or the row is deleted, whatever its user may still do and whether it is deleted. The
+ * queue counts them, too. Called in the writer's transaction; a start and an end take effect with
+ * its commit. */
 struct sqlite_running;
 /* `source`: "": it is not known, or of no consequence. -E_STORE: no memory. */
 int sqlite_running_start(struct store_conn *conn, const struct report *report, const char *source,
                          struct err *err);
 void sqlite_running_end(struct store_conn *conn, const struct guid *id);
 bool sqlite_running_has(struct store_conn *conn, const struct guid *id);
-int64_t sqlite_running_on(struct store_conn *conn, const char *source); /* so many run on it */
+int64_t sqlite_running_on(struct store_conn *conn, const char *source); /* how many run there */
 void sqlite_running_commit(struct sqlite_shared *shared);
 /* After a rollback: only what the table knows runs; into a queue that counts nothing yet. */
 int sqlite_running_read_again(struct store_conn *conn, struct fair_queue *queue, struct err *err);
@@ -199,8 +200,8 @@ int sqlite_running_list(struct store_conn *conn, struct store_overview *arg, str
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
 
-/* sqlite_counts.c: a report goes from a state to another; SQLITE_NOWHERE: it comes, or it goes for
- * ever. */
+/* sqlite_counts.c: a report moves from a state to another; SQLITE_NOWHERE: it is new, or is gone
+ * for good. */
 enum { SQLITE_NOWHERE = -1 };
 void sqlite_counts(struct store_conn *conn, int from, int to);
 /* Write what the transaction has added; before the commit. */
@@ -224,8 +225,8 @@ int sqlite_active_changed(struct store_conn *conn, int64_t user_id, struct err *
 /* How many of the user's reports may run has changed. */
 int sqlite_queue_read_user(struct store_conn *conn, int64_t user_id, struct err *err);
 
-/* The queue, which all connections share: it is changed by the writer only, for its transaction,
- * and read again after a rollback. `seq` goes from a state to another; -E_STORE: no memory. */
+/* The queue, which all connections share: only the writer changes it, for its transaction, and it
+ * is read again after a rollback. `seq` moves from a state to another; -E_STORE: out of memory. */
 struct sqlite_step {
     int64_t user_id, seq;
     int from, to; /* enum report_state, or SQLITE_NOWHERE */
@@ -234,7 +235,7 @@ int sqlite_queue_step(struct store_conn *conn, const struct sqlite_step *step, c
                       struct err *err);
 int64_t sqlite_queue_position(struct store_conn *conn, int64_t user_id, int64_t seq);
 
-/* sqlite_read.c: in the transaction under way; -E_STORE if the store knows no such ledger. */
+/* sqlite_read.c: in the current transaction; -E_STORE if the store knows no such ledger. */
 int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
                         struct err *err);
 
@@ -255,8 +256,8 @@ int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct
                 struct err *err);
 /* A row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
-/* As many rows as there are, with what comes in the columns behind theirs: nothing, the parameters,
- * or these and the user's name; *ret_reports is freed by store_op_done(). */
+/* Read all rows, with the columns after theirs: none, the parameters, or these and the user's name;
+ * store_op_done() frees *ret_reports. */
 enum sqlite_with { SQLITE_ALONE, SQLITE_WITH_PARAMETERS, SQLITE_WITH_OWNER };
 int sqlite_read_reports(struct sql *q, enum sqlite_with with, struct report **ret_reports,
                         size_t *ret_count, struct err *err);

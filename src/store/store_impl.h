@@ -15,7 +15,7 @@ struct store_conn {
     struct store *store;
     struct store_conn *next;  /* idle like this one */
     struct thread_owner user; /* whose batch, or reads, it runs */
-    /* What the batch under way has changed. */
+    /* What the current batch has changed. */
     struct store_change *changes;
     size_t change_count, change_cap;
     bool changes_lost; /* no memory to note one */
@@ -72,14 +72,14 @@ struct store_ops {
     int (*check_key)(struct store_conn *conn, const struct store_key_file *file, struct err *err);
     /* From here on: of the embedded kind only. */
     const struct version_watch *watch;
-    /* `durable`: the commit of what begins here is to be fsynced. */
+    /* `durable`: the commit of this transaction has to be fsynced. */
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);
     int (*commit)(struct store_conn *conn, struct err *err);
     void (*rollback)(struct store_conn *conn);
     /* `op` alone was rolled back, for the `tries`th time. Is there room for it on the disk now, so
      * that it should be tried again? */
     bool (*make_room)(struct store_conn *conn, const struct store_op *op, int tries);
-    /* Is what was opened still what its name stands for? -E_STORE: nothing that is written now
+    /* Are the open files still those of the store's name? -E_STORE: nothing that is written now
      * would be found at the next start. Any thread. */
     int (*check)(const struct store_conn *conn, struct err *err);
     /* Housekeeping (checkpoint) on the writing thread, between batches: so cheap when there is
@@ -131,7 +131,8 @@ static inline struct store_op *store_op_of(struct work_item *item)
 /* A value for a statement's parameter. Its data is borrowed until the statement has run. */
 struct store_value {
     enum { VALUE_END, VALUE_NULL, VALUE_INT, VALUE_BOOL, VALUE_TEXT, VALUE_BLOB, VALUE_OWNED } kind;
-    int len; /* bytes of a text or blob; OWNED: a blob that whoever runs the statement frees */
+    int len; /* bytes of a text or blob; OWNED: a blob that is freed by the code that runs the
+              * statement */
     int64_t number;
     const void *data;
 };
@@ -154,7 +155,7 @@ static inline struct store_value value_bool(bool value)
     return (struct store_value){.kind = VALUE_BOOL, .number = value};
 }
 
-/* Of USER_CHANGE: NULL leaves it, and 0 stands for the configuration's. */
+/* For USER_CHANGE: NULL leaves it unchanged, and 0 stands for the configuration's. */
 static inline struct store_value value_limit(int limit)
 {
     return limit == 0 ? value_null() : value_int(limit > 0 ? limit : 0);

@@ -13,9 +13,10 @@ enum {
     VERSION_STATE_WORDS = 12, /* as many as the header of SQLite's wal-index */
 };
 
-/* What can be seen of the database at one moment without a transaction, whoever wrote it. */
+/* What can be seen of the database at one moment without a transaction, whichever process wrote
+ * it. */
 struct wal_index {
-    uint32_t commits;                    /* goes up by one with each commit that writes */
+    uint32_t commits;                    /* increases by one with each commit that writes */
     uint32_t state[VERSION_STATE_WORDS]; /* is another one after each change of the file */
 };
 
@@ -60,8 +61,8 @@ uint64_t versions_of(struct versions *versions, const struct guid *id);
 
 /* The writer: it has the database's write lock, or is about to tidy up. */
 void versions_begin(struct versions *versions);
-/* It has committed, and this is what may have changed (NULL: anything). Not earlier: who took the
- * new version and read before the commit would keep what was. */
+/* It has committed, and this may have changed (NULL: anything). Not earlier: a reader that took the
+ * new version and read before the commit would cache the old answer. */
 void versions_touch(struct versions *versions, const struct guid *id);
-/* All that it has changed was told. */
+/* versions_touch() has been called for everything that it has changed. */
 void versions_settle(struct versions *versions, bool committed);
