@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """bench/run.py -- every case of the bench beside its limit or peer: a table, JSON and two plots.
 
 usage: bench/run.py [--quick] [CASE…]   measure these cases, or all
