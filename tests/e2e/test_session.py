@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from conftest import ALICE
+from events import Events
 from fake_clock import SECOND
 from harness import PASSWORD, Client, failed, opens, poll
 from stores import STORES
@@ -418,6 +419,22 @@ def test_no_session_lives_longer_than_session_life(clock, make_server):
     clock.jump(11 * 60 * SECOND)  # nodes allow each other's clocks a minute
     refused(renew(server, cookie), 401)
     assert not opens(server, token)
+
+
+@pytest.mark.stores("sqlite")
+def test_a_session_and_a_password_end_on_every_node(make_cluster):
+    first, second = make_cluster(nodes=2).nodes
+    kept, ended = logged_in(first, "alice"), logged_in(second, "alice")
+    assert opens(first, ended.token) and opens(second, kept.token)
+    (other,) = [session["id"] for session in sessions(kept) if not session["current"]]
+    assert kept.call("DELETE", f"/User/Session?id={other}").json()["result"]
+    assert not opens(second, ended.token) and not opens(first, ended.token)
+    with Events(Client(second.url, kept.token)) as stream:
+        assert change_password(kept, PASSWORD, "a new one").json()["result"]
+        assert not opens(second, kept.token) and not opens(first, kept.token)
+        poll(lambda: stream.ended, what="the end of the stream")
+    failed(login(second, "alice", query=""), 401)
+    assert opens(first, logged_in(second, "alice", "a new one").token)
 
 
 # --- who is logged in -----------------------------------------------------------------------------
