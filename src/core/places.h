@@ -53,7 +53,7 @@
     X(PART, PLACE_ALL, "{spool}/*.part {temp}/*.part",                                             \
       "folder:folder_create "                                                                      \
       "postgres:postgres_create",                                                                  \
-      "a result under way; with results in rows, a file without a name", "folder_remove",          \
+      "an unfinished result; with results in rows, a file without a name", "folder_remove",        \
       "not at all", fsck_files, "deletion.delete.stopped spool.remove.unlinked",                   \
       PLACE_WALKED PLACE_DELETED)                                                                  \
     X(RESULT, PLACE_FILES, "{spool}/*.*.json", "", "a result in a file", "folder_remove",          \
@@ -112,7 +112,7 @@
       fsck_nothing, "ledger.append.synced ledger.expire.copied ledger.expire.renamed",             \
       PLACE_WALKED "test_ledger.py::test_the_ledger_does_not_have_the_reference "                  \
                    "test_ledger.py::test_records_beyond_the_horizon_go")                           \
-    X(STATUS, PLACE_ALL, "memory", "", "the status of a complete report, as it is remembered",     \
+    X(STATUS, PLACE_ALL, "memory", "", "the cached status of a complete report",                   \
       "status_cache_find", "not at all", fsck_nothing, "http.result.found",                        \
       "test_delete.py::test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion "    \
       "unit/remembered_test.c::what_has_changed_is_not_remembered "                                \

@@ -122,7 +122,8 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "On a terminal long texts are cut; elsewhere nothing is. --json prints an answer of the "    \
       "server per request.")                                                                       \
     X("link", "REF", "FL", 1, 1, ctl_link, "Print a URL that downloads a result",                  \
-      "Whoever has the URL, such as a browser without a token, has the result in that format, "    \
+      "Anyone who has the URL, such as a browser without a token, gets the result in that "        \
+      "format, "                                                                                   \
       "for 5 minutes. It ends with the report and with this login.")                               \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
       "Works in every state: a queued report never starts, a running one is cancelled, a "         \
@@ -143,7 +144,7 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "of one's own reports, of all users, and take --user and --source, too. No result is "       \
       "shown. The receipt of a deletion names the owner and the operator. After pause no report "  \
       "starts, or none that reads SOURCE, on any node, until resume; after drain NODE starts "     \
-      "none, until undrain or its restart. What runs goes on.")                                    \
+      "none, until undrain or its restart. Running reports continue.")                             \
     X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends. With --json a failure is "  \
