@@ -235,7 +235,7 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
     return rc;
 }
 
-/* End like a program that ignores no signals: `reportctl list | head -1` is not a failure. */
+/* End like a program that does not ignore SIGPIPE: `reportctl list | head -1` is not a failure. */
 static void end_by_pipe(void)
 {
     signal(SIGPIPE, SIG_DFL);

@@ -13,7 +13,7 @@ struct posting {
 
 static const char rolled_back[] = "RolledBack", complete[] = "Complete", updated[] = "Updated";
 
-/* Write a transaction of today; one that was reversed leaves the holding unchanged. */
+/* Write a transaction of today; one that was rolled back leaves the holding unchanged. */
 static void post(struct demo_world *world, const struct posting *p)
 {
     char external[24];

@@ -203,7 +203,7 @@ static int open_host(const struct opening *opening, struct err *err)
 
 /* ---- Unix sockets ---- */
 
-/* Is there a server on the socket? If not, a server has left it behind. */
+/* True if nothing listens on it: a server has left it behind. */
 static bool is_stale(const struct sockaddr_un *at)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -65,8 +65,8 @@ enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PG
     return end;
 }
 
-/* Say why there is no good result. After a timeout, closing the socket makes libpq notice that the
- * connection is lost. */
+/* Say why there is no good result. After a timeout, shutting the socket down makes libpq notice
+ * that the connection is lost. */
 static void say_why(PGconn *conn, const PGresult *result, enum pg_end end, char why[PG_MESSAGE])
 {
     if (end != PG_LATE) {

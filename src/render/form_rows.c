@@ -424,7 +424,7 @@ int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struc
 
 /* ---- windows ---- */
 
-/* Jump to the last row before row `from` that has an offset: *ret_row is its number. */
+/* Jump to the last row with an offset that is not after row `from`: *ret_row is its number. */
 static int seek(struct form_rows *rows, const struct footer *footer, int64_t from, int64_t *ret_row,
                 struct err *err)
 {

@@ -516,7 +516,7 @@ static int postgres_drop(struct spool *spool, const struct spool_file *file, str
     return link_run(&to_postgres(spool)->pool, drop_on, (void *)file, &lost, err);
 }
 
-/* If a chunk is missing, the size is 0, which no row has. */
+/* If a chunk in the middle is missing, the size is 0, which no row has. */
 static int64_t postgres_size(struct spool *spool, const struct guid *id, int attempt,
                              struct err *err)
 {
