@@ -51,6 +51,7 @@ CASES = {
     "events": events_cases.events,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
+    "shared-lives": life_cases.shared_lives,
     "memory": growth_cases.memory,
     "rows": growth_cases.rows,
     "stored": growth_cases.stored,

@@ -287,11 +287,11 @@ class Reportd:
 class SharedReportd(Reportd):
     """The same with a database of its own in PostgreSQL, and results in a folder or in rows."""
 
-    def __init__(self, name, postgres, in_rows):
+    def __init__(self, name, postgres, in_rows, **config):
         self.postgres, self.database, self.in_rows = postgres, name.replace("-", "_"), in_rows
         postgres.create_database(self.database)
         try:
-            super().__init__(name, core=None, store=postgres.url(self.database), **({"spool": "postgresql"} if in_rows else {}))
+            super().__init__(name, core=None, store=postgres.url(self.database), **({"spool": "postgresql"} if in_rows else {}), **config)
         except BaseException:
             postgres.drop_database(self.database)
             raise
