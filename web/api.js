@@ -5,9 +5,9 @@ const ACCEPT = "application/json, application/problem+json";
 // The access token is kept here and nowhere else; the refresh token is a cookie that scripts
 // cannot read. Tabs hand a new access token on to each other, because a refresh revokes the old.
 let token = null;
-let renewal = null; // the refresh that is under way, if any
+let renewal = null; // the refresh in progress, if any
 let relogin = null; // {promise, resolve} while the session has ended and a login is awaited
-let isAway = false; // the server could not be reached the last time
+let isAway = false; // the last request did not reach the server
 let skew = 0;       // the server's clock minus ours, in milliseconds
 // The event of the window when the server, which could not be reached, answers again.
 export const REACHED = "reportd-reached";
@@ -28,7 +28,7 @@ export class ApiError extends Error {
   }
 }
 
-// The time by the server's clock, which its timestamps are of.
+// The time by the server's clock, from which its timestamps are.
 export function serverNow() {
   return Date.now() + skew;
 }
@@ -73,7 +73,7 @@ function noteClock(response) {
   }
 }
 
-// What a JWT says, which is for its reader to check.
+// The content of a JWT, which is not verified here.
 export function claimsOf(jwt) {
   try {
     const text = atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
@@ -85,7 +85,7 @@ export function claimsOf(jwt) {
   }
 }
 
-// The error that an answer of send() is: problem details, an envelope, or neither.
+// The error for an answer of send(): problem details, an envelope, or neither.
 export async function errorOf(response) {
   const body = read(await response.text()) ?? {};
 
@@ -95,8 +95,8 @@ export async function errorOf(response) {
       retryAfter: Number(response.headers.get("Retry-After") ?? 0) });
 }
 
-// One request with the token: renewed once if it is refused, and after a login if that fails too.
-// For what is not an envelope: streams, results in part. The answer may have any status.
+// One request with the token: renewed once if it is refused, and after a login if that fails, too.
+// For what is not an envelope: streams, and parts of results. The answer may have any status.
 export async function send(method, path, { query, body, signal, headers } = {}) {
   const options = { method, signal, body: body === undefined ? undefined : JSON.stringify(body) };
 
@@ -151,7 +151,7 @@ async function refresh() {
   return token;
 }
 
-// A request without the access token, for one.
+// A request without the access token.
 async function obtain(path, body) {
   const response = await reach(path, { method: "POST", body: JSON.stringify(body),
     headers: { Version: "2.0", "Content-Type": "application/json", Accept: ACCEPT } });
@@ -160,15 +160,16 @@ async function obtain(path, body) {
   return adopt((await response.json()).accessToken);
 }
 
-// One of another user, whose cookie has come in some other way, begins the page anew.
+// If the token belongs to another user, whose cookie arrived in some other way, the page starts
+// again.
 function adopt(fresh) {
   if (session.user !== null && claimsOf(fresh).sub !== session.user) return startOver();
   token = fresh;
   return token;
 }
 
-// Nothing of one user is left for the next: no data, address, notice, or request under way. What
-// still asks for a token waits until the page is gone.
+// Nothing of one user is left for the next: no data, address, notice, or request in progress. Code
+// that still asks for a token waits until the page is gone.
 function startOver() {
   token = null;
   channel.onmessage = null;
@@ -178,12 +179,12 @@ function startOver() {
   return relogin.promise;
 }
 
-// With the other tabs, once it is known whose the token is.
+// Shared with the other tabs, once it is known whose token it is.
 function share() {
   if (session.user !== null) channel.postMessage({ token, user: session.user });
 }
 
-// The session has ended by itself: what is under way waits for the login.
+// The session has ended by itself: requests in progress wait for the login.
 function ended() {
   token = null;
   if (!relogin) {
@@ -194,7 +195,7 @@ function ended() {
   return relogin.promise;
 }
 
-// After a login, here or in another tab: what has waited for it goes on.
+// After a login, here or in another tab, requests that waited for it continue.
 function resume() {
   if (!relogin) return;
   relogin.resolve(token);
@@ -214,9 +215,9 @@ async function identify() {
 export const session = {
   user: null,      // the name, null while nobody is logged in
   operator: false,
-  limits: {},      // as /User/Me tells them
+  limits: {},      // as in /User/Me
 
-  // Throws ApiError: 401 with the server's words if the credentials are wrong.
+  // Throws ApiError: 401 with the server's message if the credentials are wrong.
   async login(name, password) {
     await obtain("/User/Login?cookie=1", { username: name, password });
     await identify();
@@ -243,12 +244,12 @@ export const session = {
     startOver();
   },
 
-  // A login is awaited.
+  // Is a login awaited?
   get hasEnded() {
     return relogin !== null;
   },
 
-  // callback("expired"): a login is awaited; "back": it came.
+  // callback("expired"): a login is awaited; "back": it has happened.
   onEnd(callback) {
     endCallbacks.add(callback);
     return () => endCallbacks.delete(callback);

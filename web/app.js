@@ -16,7 +16,7 @@ const SCREENS = {
 const HOME = "#/reports";
 
 const main = document.getElementById("main");
-let leave = null;   // what the screen that is shown wants to be told when it is left
+let leave = null;   // called when the current screen is left
 let shown = 0;      // counts screens: what loads slowly does not overwrite a later one
 let address = "";   // the hash of the screen that is shown
 
@@ -56,7 +56,7 @@ export function heading(text, ...more) {
   return el("h1", { tabindex: "-1" }, text, ...more);
 }
 
-// A screen that says one thing, and where to go on from there: a first button is `action`.
+// A screen with one message, and where to go from there: a first button is `action`.
 export function showMessage(main, title, text, { content, action } = {}) {
   replace(main, heading(title), el("p.lead.muted.gone", text), content, el("div.buttons", action,
     el("a.button", { href: "#/reports" }, "All reports"),
@@ -64,7 +64,7 @@ export function showMessage(main, title, text, { content, action } = {}) {
   focusHeading();
 }
 
-// Where one is: the screens above this one, as pairs of an address and a name.
+// Where the user is: the screens above this one, as pairs of an address and a name.
 export function trail(...above) {
   return el("nav.trail.muted", { "aria-label": "Where you are" },
     [["#/reports", "Reports"], ...above].map(([href, name], i) => (
@@ -109,7 +109,7 @@ function onEnd(why) {
   if (why === "expired") import("./login.js").then((login) => login.ask());
 }
 
-// After a login: where one was, or the first screen.
+// After a login: the previous screen, or the first one.
 export function entered() {
   drawHeader();
   events.start();

@@ -1,4 +1,4 @@
-// web/choices.js -- a text field with a list of choices that is searched while one types.
+// web/choices.js -- a text field with a list of choices that is searched while the user types.
 
 import { el, icon, replace } from "./dom.js";
 

@@ -1,7 +1,7 @@
-// web/command.js -- the shell commands that do what a form does; they never hold a token.
+// web/command.js -- shell commands that do what a form does; they never contain a token.
 
-// Characters that are not seen, but steer a terminal or the order of the text: `write` gives what
-// stands for one. `more` are others to be written so.
+// Invisible characters that control a terminal or the order of the text: `write` returns what
+// replaces one. `more` are others to be replaced.
 function written(text, write, more = "") {
   return text.replace(new RegExp(`[${more}\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]`, "gu"), write);
 }
@@ -16,8 +16,8 @@ function jsonEscape(character) {
     .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 }
 
-// One word of a shell, quoted where it has to be. What is not seen is in octal, byte by byte: every
-// shell that knows $'…' reads it, in every locale.
+// One word of a shell, quoted if necessary. Invisible characters are written in octal, byte by
+// byte: every shell that supports $'…' reads them, in every locale.
 export function shellWord(text) {
   if (written(text, () => "") !== text) return `$'${written(text, octal, "\\\\'!")}'`;
   return /^[\w%+,./:=@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,13 +1,13 @@
-// web/deletion.js -- deleting reports: asks with their number, then deletes, then tells.
+// web/deletion.js -- deleting reports: asks, with their number, then deletes, then reports it.
 
 import { call, serverNow } from "./api.js";
 import { confirmBox, notify, notifyError, showDialog } from "./dialogs.js";
 import { counted, moment, stateWord } from "./format.js";
 import { deleteReport, isActive, refreshReports } from "./store.js";
 
-const AT_ONCE = 4; // requests under way
+const AT_ONCE = 4; // concurrent requests
 
-// For one report; `user` is told if it is somebody else's.
+// For one report; `user` is given if it belongs to another user.
 export function questionOf({ reportName, user, state, submittedAt }) {
   return `${isActive({ state }) ? "Cancel and delete" : "Delete"} ${reportName}${
     user ? ` of ${user}` : ""}, ${stateWord(state).toLowerCase()}, submitted ${
@@ -45,7 +45,7 @@ export async function deleteChosen(reports, deleteOne) {
   return { count, receipts };
 }
 
-// What has been submitted until now, as queries say it.
+// Reports submitted until now, as queries.
 export function beforeNow() {
   return `${new Date(serverNow() + 1000).toISOString().slice(0, 19)}Z`;
 }
@@ -87,8 +87,8 @@ function sum(deleted) {
   return Object.values(deleted).reduce((total, count) => total + count, 0);
 }
 
-// All that match one of the queries, also those that are not shown: the server counts them first,
-// and again after the answer, since more may match by then. Null if they are kept.
+// All that match one of the queries, including those that are not shown: the server counts them
+// first, and again after the answer, since more may match by then. Null if they are kept.
 export async function deleteCounted(path, queries, isShown) {
   for (let agreed = 0; ;) {
     const { all, active } = await countBy(path, queries);
@@ -104,7 +104,7 @@ export async function deleteCounted(path, queries, isShown) {
   return totals;
 }
 
-// All of one's own that match.
+// All matching reports of the user.
 export async function deleteMatching(filter, isShown) {
   const queries = queriesOf(filter);
 
@@ -115,7 +115,7 @@ export async function deleteMatching(filter, isShown) {
   return done;
 }
 
-// What `action` deletes is said, with the receipt of the server, or the last of several.
+// Report what `action` deletes, with the receipt of the server, or the last of several.
 export async function deleteAndTell(action) {
   try {
     const done = await action();

@@ -1,4 +1,4 @@
-// web/dialogs.js -- what the page asks and tells beside the screen: questions, notices, status.
+// web/dialogs.js -- what the page asks and reports beside the screen: questions, notices, status.
 
 import { button, el, focusHeading, icon, iconButton, replace, setText } from "./dom.js";
 
@@ -8,7 +8,7 @@ const NOTICE_TIME = 8000;
 
 let announced = 0, pending = null, waiting = "";
 
-// Tell screen readers, politely and at most every 5 s: of several texts the last one is told.
+// Announce to screen readers, politely and at most every 5 s: of several texts the last one.
 export function announce(text) {
   waiting = text;
   pending ??= setTimeout(() => {
@@ -19,7 +19,7 @@ export function announce(text) {
   }, Math.max(50, announced + QUIET - Date.now()));
 }
 
-// What was told or was to be told is forgotten: it may be of a report that is deleted.
+// Announcements are dropped: they may be about a report that is deleted.
 export function hush() {
   clearTimeout(pending);
   pending = null;
@@ -48,7 +48,7 @@ export function openDialog(title, fill, { className = "", locked = false } = {})
   });
 }
 
-// Back to where it was, or as near as it can be.
+// The focus returns to where it was, or as near as possible.
 function giveFocus(before) {
   before?.focus();
   if (document.activeElement === document.body)
@@ -56,13 +56,13 @@ function giveFocus(before) {
   if (document.activeElement === document.body) focusHeading();
 }
 
-// Those of a screen or of a report that is gone; the question for a login stays.
+// Dialogs of a screen or of a report that is gone; the question for a login stays.
 export function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog:not(:has(form.login))")) dialog.close();
 }
 
 // A dialog that shows something and is closed by a button. With `action`, the label of a button for
-// what cannot be undone, it resolves to true if that is pressed.
+// something that cannot be undone, it resolves to true if that is pressed.
 export async function showDialog(title, content, { className, action, keep = "Close" } = {}) {
   const answer = await openDialog(title, (close) => [content, el("div.buttons",
     button(keep, () => close(), { autofocus: true }),
@@ -76,18 +76,18 @@ export function confirmBox(question, action) {
   return showDialog(question, null, { action, keep: "Keep" });
 }
 
-// Tell of a deletion, and where its receipt is, if there is one.
+// Report a deletion, and where its receipt is, if there is one.
 export function notifyDeleted(text, receipt) {
   notify(receipt ? `${text} The receipt is kept; see ` : text,
     { link: receipt && el("a", { href: "#/receipts" }, "Receipts") });
 }
 
-// Tell why something was not done.
+// Report why something was not done.
 export function notifyError({ message }) {
   notify(message, { error: true });
 }
 
-// A line below the header, for a while; with an error, until it is closed. The line.
+// A line below the header, for a while; an error stays until it is closed. Returns the line.
 export function notify(text, { error = false, link = null } = {}) {
   const list = document.getElementById("notices");
   const notice = el("div", { class: error ? "notice error" : "notice" },
@@ -101,7 +101,7 @@ export function notify(text, { error = false, link = null } = {}) {
   return notice;
 }
 
-// The block that stands in for what could not be loaded.
+// The block that replaces what could not be loaded.
 export function failure(error, again) {
   return el("div.failure", { role: "alert" }, icon("error"),
     el("p", error.message), again && button("Try again", again));

@@ -26,9 +26,10 @@ const ICONS = {
   open: "M6 3.4 10.6 8 6 12.6",
 };
 
-// An element: "tag.class.class", an object of attributes if it has any, and children, of which
-// those that are no nodes become text. The attribute `on` has the listeners; attributes that are
-// null, undefined or false are left out; true is the empty text. No first child is an object of data.
+// An element: "tag.class.class", an object of attributes if it has any, and children; those that
+// are not nodes become text. The attribute `on` contains the listeners; attributes that are null,
+// undefined or false are left out; true is the empty text. The first child must not be an object of
+// data.
 export function el(tag, ...children) {
   const [kind, ...classes] = tag.split(".");
   const node = document.createElement(kind);
@@ -59,9 +60,9 @@ function append(node, children) {
   }
 }
 
-// Have a row for each of the items in this node, in their order: `rows` maps keys to them. A row
-// stays as long as its key does, whatever changes in it; if one that has the focus goes, the focus
-// goes to the one that takes its place. `make(item)` gives a row, whose node is `.node`.
+// Show a row for each of the items in this node, in their order: `rows` maps keys to them. A row
+// stays as long as its key does, whatever changes in it; if the row with the focus is removed, the
+// focus goes to the one that takes its place. `make(item)` makes a row, whose node is `.node`.
 export function placeRows(node, rows, items, { keyOf, make, update, gone = () => {} }) {
   const wanted = new Set(items.map(keyOf));
   const focused = [...node.children].findIndex((child) => child.contains(document.activeElement));
@@ -135,7 +136,7 @@ export function factList(facts) {
     el("dd", value instanceof Node ? value : String(value))]));
 }
 
-// A search box; `search(text)` is called as one types.
+// A search box; `search(text)` is called while the user types.
 export function searchBox(label, text, search, placeholder = label) {
   const input = el("input", { type: "search", placeholder, "data-search": true, "aria-label": label,
     value: text, on: { input: () => search(input.value), keydown: leaveOnEscape } });
@@ -148,7 +149,8 @@ export function focusHeading() {
   document.querySelector("#main h1")?.focus();
 }
 
-// Escape leaves a field, which keeps its text: a browser would clear it after it was left, untold.
+// Escape leaves a field, which keeps its text: a browser would clear it after it was left, without
+// an event.
 export function leaveOnEscape(event) {
   if (event.key !== "Escape") return;
   event.preventDefault();
@@ -162,7 +164,7 @@ export function closeOnEscape({ key, currentTarget: menu }) {
   menu.querySelector("summary").focus();
 }
 
-// `draw` at the next frame, once however often it is asked for; `cancel()` drops that.
+// Call `draw` at the next frame, once however often it is requested; `cancel()` drops that.
 export function onFrame(draw) {
   let frame = 0;
   const ask = () => { frame ||= requestAnimationFrame(() => { frame = 0; draw(); }); };
@@ -171,7 +173,7 @@ export function onFrame(draw) {
   return ask;
 }
 
-// `action` every `ms` while the page is seen. What ends it.
+// Call `action` every `ms` while the page is visible. Returns what ends it.
 export function every(ms, action) {
   const timer = setInterval(() => { if (!document.hidden) action(); }, ms);
 

@@ -1,4 +1,4 @@
-// web/events.js -- the one event stream of the page: one's reports as they change.
+// web/events.js -- the one event stream of the page: the user's reports as they change.
 
 import { REACHED, send, session } from "./api.js";
 
@@ -17,14 +17,14 @@ export function follow(callback) {
   return () => followers.delete(callback);
 }
 
-// callback(true) when the stream has begun, anew or again; callback(false, status) when it is cut
-// off, or refused with this status.
+// callback(true) when the stream has begun or resumed; callback(false, status) when it was cut off,
+// or refused with this status.
 export function watchConnection(callback) {
   watchers.add(callback);
   return () => watchers.delete(callback);
 }
 
-// Tell the page what it did itself, without waiting for the stream.
+// Notify the page of its own changes, without waiting for the stream.
 export function tell(event) {
   for (const callback of followers) callback(event);
 }
@@ -60,7 +60,7 @@ async function connect() {
   }
 }
 
-// Until the time is over, or the network or the server is back.
+// Wait until the time is over, or the network or the server is back.
 function pause(ms) {
   return new Promise((resolve) => {
     const done = () => {
@@ -76,7 +76,7 @@ function pause(ms) {
   });
 }
 
-// Until it ends; 200 if it ended in order, so that it may begin again at once.
+// Read until it ends; 200 if it ended in order, so that it may begin again at once.
 async function stream(signal, onBegin) {
   try {
     const response = await send("GET", "/Report/Events", { signal,

@@ -1,12 +1,12 @@
-// web/exact.js -- JSON whose numbers stay the text that they are: none passes through a double.
+// web/exact.js -- JSON whose numbers stay text: none is converted to a double.
 
-// What a number begins with once it has been read; no result can know it.
+// The prefix of a number once it has been read; no result can contain it.
 const TAG = crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, "0");
 const MARK = `\u0001${TAG}`;
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
 const MARKED = new RegExp(`"\\\\u0001${TAG}([^"]*)"`, "g");
 
-// As JSON.parse(), but a number becomes a text that isNumber() knows and shown() prints.
+// Like JSON.parse(), but a number becomes a text that isNumber() recognizes and shown() prints.
 export function parseExact(text) {
   return JSON.parse(text.replace(TOKEN, (token) => (
     token[0] === '"' ? token : `"\\u0001${TAG}${token}"`)));

@@ -3,7 +3,7 @@
 import { ChoiceField } from "./choices.js";
 import { el, icon, iconButton, replace } from "./dom.js";
 
-const HINTS = { // of types whose control does not say it
+const HINTS = { // of types whose control does not show it
   integer: "a whole number", decimal: "a number such as 12.50",
   timestamp: "2024-01-12 14:04 in the report's time zone, or 2024-01-12T14:04:05+11:00",
 };
@@ -14,8 +14,8 @@ const INPUTS = { // the control of a type
 };
 const BOOLEAN = { true: "Yes", false: "No" };
 
-// Each kind of control has node, focus(), get() (a text, "" for none), set(text), and maybe
-// problem(): why what was typed is no value at all.
+// Each kind of control has node, focus(), get() (a text, "" for none), set(text), and possibly
+// problem(): why the input is not a value at all.
 
 function textControl(attributes, onChange) {
   const input = el("input", { type: "text", autocomplete: "off", spellcheck: "false", ...attributes,
@@ -54,7 +54,7 @@ function choiceControl(attributes, onChange) {
   return control;
 }
 
-// The values of a list in one text: commas where they are safe, JSON where they are not.
+// The values of a list in one text: with commas if that is safe, otherwise as JSON.
 export function joinList(values) {
   const safe = values.every((value) => value !== "" && value === value.trim() &&
     !value.includes(",")) && !values[0]?.startsWith("[");
@@ -141,7 +141,7 @@ function limits({ min, max, matching }) {
   return matching !== null ? `matching ${matching}` : "";
 }
 
-// What the control does not show by itself; "" if that is nothing.
+// What the control does not show itself; "" if there is nothing.
 function hint(param) {
   const item = /^list\((.*)\)$/.exec(param.type)?.[1];
   const kind = param.allowedValues || param.values ? "" : HINTS[item ?? param.type] ?? "";
@@ -187,7 +187,7 @@ export class Field {
     this.control.set(text);
   }
 
-  // Why the browser could not even read what was typed.
+  // Why the browser could not read the input.
   problem() {
     return this.control.problem?.() ?? "";
   }

@@ -10,7 +10,7 @@ import { limitPanel } from "./limit.js";
 import { newKey, reportTypes, submitReport } from "./store.js";
 
 const TRIES = 8, PAUSE_MOST = 10000; // while the server cannot be reached, in milliseconds
-const QUERY_MOST = 8000;             // characters of an address that keeps what was typed
+const QUERY_MOST = 8000;             // characters of an address that keeps the input
 
 export async function show(main, route) {
   const name = route.path[1] ?? "";
@@ -28,8 +28,8 @@ export async function show(main, route) {
 class Form {
   constructor(type) {
     this.type = type;
-    this.waiting = null; // wakes the pause between two tries; null while nothing is submitted
-    this.key = null;     // of what is submitted, until the server has answered it
+    this.waiting = null; // wakes the pause between two tries; null if nothing is being submitted
+    this.key = null;     // of the submission, until the server has answered it
     this.left = false;
     this.fields = type.parameters.map((param) => new Field(param, () => this.changed()));
     this.problem = el("div");
@@ -69,7 +69,7 @@ class Form {
         part("reportctl", this.reportctl), part("curl", this.curl)));
   }
 
-  // What the address says; defaults for the rest.
+  // The values in the address; defaults for the rest.
   fill(query) {
     for (const field of this.fields) {
       if (query.has(field.param.name)) field.set(query.get(field.param.name));
@@ -153,7 +153,7 @@ class Form {
     }
   }
 
-  // The same request until the server has answered it; its key keeps it from running twice.
+  // Repeat the same request until the server has answered it; its key keeps it from running twice.
   async submitPatiently(key, values) {
     for (let tries = 1; ; tries++) {
       try {
@@ -189,7 +189,7 @@ class Form {
     setText(this.progress, busy ? "Submitting…" : "");
   }
 
-  // At its field if the server names one, else above the form.
+  // Show an error at its field if the server names one, else above the form.
   showProblem(error) {
     const name = /^Parameter '([^']+)'/.exec(error.message)?.[1];
     const field = this.fields.find((one) => one.param.name === name);
@@ -212,7 +212,7 @@ class Form {
   }
 }
 
-// To the clipboard, where the browser gives it to pages; else it is selected, to be copied.
+// Copy to the clipboard if the browser permits it; else the text is selected, to be copied.
 async function copy(pre) {
   try {
     await navigator.clipboard.writeText(pre.textContent);

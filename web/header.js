@@ -1,4 +1,4 @@
-// web/header.js -- the header: where one is, how many reports are active, theme and user.
+// web/header.js -- the header: where the user is, number of active reports, theme and user.
 
 import { session } from "./api.js";
 import { button, closeOnEscape, el, icon, iconButton, onFrame, replace, setText } from "./dom.js";
@@ -12,7 +12,7 @@ const THEME = "reportd-theme";
 const THEMES = ["auto", "light", "dark"];
 const SCREENS = { reports: "Reports", mine: "Mine", operator: "Operator" };
 
-let drawn = null;   // the header's parts while somebody is logged in
+let drawn = null;   // the header's parts while a user is logged in
 
 function theme() {
   return document.documentElement.dataset.theme;
@@ -75,7 +75,7 @@ function showActive() {
   drawn.active.classList.toggle("busy", count > 0);
 }
 
-// Make it again: for the user who is logged in, or for nobody.
+// Make it again: for the user who is logged in, or for none.
 export function drawHeader() {
   const header = document.getElementById("header");
   const brand = el("a.brand", { href: "#/reports" }, "reportd");
@@ -101,7 +101,7 @@ export function drawHeader() {
   showActive();
 }
 
-// Mark where one is.
+// Mark the current screen.
 export function markScreen(screen) {
   for (const [path, link] of drawn?.links ?? []) {
     link.ariaCurrent = path === screen ? "page" : null;

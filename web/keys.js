@@ -4,7 +4,7 @@ import { showDialog } from "./dialogs.js";
 import { el } from "./dom.js";
 import { keep, recall } from "./kept.js";
 
-// What each key does, and what the help says of it; the screens mark with data-key what it presses.
+// What each key does, and its help; the screens mark with data-key what it presses.
 const KEYS = {
   "/": ["Search", () => {
     const search = document.querySelector("#main [data-search]");

@@ -1,4 +1,4 @@
-// web/limit.js -- what to do when one has as many active reports as a user may have.
+// web/limit.js -- what to do when the user has as many active reports as permitted.
 
 import { notifyError } from "./dialogs.js";
 import { button, el, replace } from "./dom.js";

@@ -1,4 +1,4 @@
-// web/mine.js -- the screen Mine: one's reports, live; filters, cancel, re-run, delete many.
+// web/mine.js -- the screen Mine: the user's reports, live; filters, cancel, re-run, delete many.
 
 import { heading, setQuery } from "./app.js";
 import { deleteAndTell, deleteMatching, questionOf } from "./deletion.js";
@@ -35,7 +35,7 @@ class Mine extends ReportList {
     this.state = query.get("state") ?? "";
     this.q = query.get("q") ?? "";
     this.shown = PAGE;
-    this.dirty = new Set(); // references whose rows are to be updated
+    this.dirty = new Set(); // references whose rows have to be updated
     this.drawSoon = onFrame(() => this.draw());
     this.node = el("div", el("div.head", heading("My reports"),
       searchBox("Search my reports", this.q, (text) => { this.q = text; this.filtered(); },
@@ -130,7 +130,7 @@ class Mine extends ReportList {
       parametersLine(parametersKnown(report.reference))];
   }
 
-  // An active report is cancelled at once; one that has ended is asked for.
+  // An active report is cancelled at once; for one that has ended, the user is asked.
   async end(report) {
     const { reference, reportName } = report, active = isActive(report);
 

@@ -8,7 +8,7 @@ import { bytes, counted, moment, number, stateWord } from "./format.js";
 import { parametersLine, ReportList } from "./report_list.js";
 import { deleteReport, isActive } from "./store.js";
 
-// What is chosen by: the name in the address → the name in a query of the API.
+// The filters: the name in the address → the name in a query of the API.
 export const FILTER = { state: "State", user: "User", report: "ReportName", source: "Source" };
 
 const FIELDS = { user: "User", report: "Report type", source: "Source" };
@@ -21,7 +21,7 @@ const CHIPS = { "": "All",
 const CELLS = ["user", "rows", "size", "submitted", "took"];
 
 export class List extends ReportList {
-  // `change(filter)` lists other reports, `again()` asks once more what there is.
+  // `change(filter)` lists other reports, `again()` requests the list again.
   constructor(filter, { change, again }) {
     super(CELLS, CHIPS, { "aria-labelledby": "all-title" });
     Object.assign(this, { filter, change, again });
@@ -45,12 +45,12 @@ export class List extends ReportList {
     this.again();
   }
 
-  // ---- choosing ----
+  // ---- filters ----
 
   makeField(name) {
     const known = el("datalist", { id: `known-${name}` });
     const attributes = { id: `filter-${name}`, on: { change: () => this.apply(), input: () => {
-      // Emptied, or one of the names that are offered.
+      // Empty, or one of the names that are offered.
       if (input.value === "" || [...known.children].some(({ value }) => value === input.value)) {
         this.apply();
       }
@@ -71,7 +71,7 @@ export class List extends ReportList {
     if (changes.length > 0) this.change(Object.fromEntries(changes));
   }
 
-  // Other reports are listed from now on: what was shown of those before is not left.
+  // Other reports are listed from now on: nothing of the previous ones is left.
   chosen() {
     this.size = PAGE;
     this.selected.clear();
@@ -92,7 +92,7 @@ export class List extends ReportList {
       .map(([name, key]) => [key, this.filter[name]]).filter(([, value]) => value));
   }
 
-  // The page that is shown; `wrong`, if there is none for such a choice.
+  // The page that is shown; `wrong`, if no report can match the filter.
   async ask(options) {
     try {
       const { data } = await call("GET", "/Admin/Reports", { ...options,
@@ -170,7 +170,7 @@ export class List extends ReportList {
     return [state === "error" ? message : "", parametersLine(parameters)];
   }
 
-  // All that is known of it, beside its result, which nobody but its owner reads.
+  // All that is known about it, except its result, which only its owner may read.
   async open(row) {
     const { report } = row, { reference, user, state, rows, message, parameters } = report;
     const facts = { User: user, State: stateWord(state), Message: message,
@@ -191,7 +191,7 @@ export class List extends ReportList {
     }
   }
 
-  // What a dialog of this report answers; it is closed when the report is gone.
+  // The content of a dialog about this report; it is closed when the report is gone.
   async askOf(reference, show) {
     this.opened = reference;
     const answer = await show();
@@ -200,13 +200,13 @@ export class List extends ReportList {
     return answer;
   }
 
-  // Gone, or not on this page any more: nothing of it stays here, also no question.
+  // Gone, or no longer on this page: nothing of it stays here, including questions.
   forget(reference) {
     super.forget(reference);
     if (reference === this.opened) closeDialogs();
   }
 
-  // Those that are deleted go at once, whenever the server is asked again.
+  // Deleted reports are removed at once, whenever the server is asked again.
   drop(...references) {
     this.place([...this.rows.values()].map(({ report }) => report)
       .filter(({ reference }) => !references.includes(reference)));
@@ -219,7 +219,7 @@ export class List extends ReportList {
     return receipt;
   }
 
-  // Asked for, also while it is active: it is somebody's.
+  // The user is asked, even while it is active: it belongs to another user.
   async end(report) {
     const { reference, reportName, user } = report;
 

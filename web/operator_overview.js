@@ -13,7 +13,7 @@ function figure(name) {
     set(text, note = "") { setText(value, text); setText(more, note); } };
 }
 
-// A link that chooses the reports that are listed.
+// A link that filters the list of reports.
 function chooser(name, filter, choose) {
   return el("a.link", { href: `#/operator?${new URLSearchParams(filter)}`, on: { click: (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;

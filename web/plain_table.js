@@ -8,13 +8,13 @@ const STEP = 200; // elements that are added at a time
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
-// An array that is shown as a table of its own.
+// An array that is shown as a separate table.
 export const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every(isObject);
 
 export const linesOf = (value) => counted(value.length, "line");
 
-// The value of a column in an element: its name, behind that of its array, is the path to it. A key
-// may have dots, too.
+// The value of a column in an element: its name, after that of its array, is the path to it. A key
+// may contain dots, too.
 export function valueAt(element, { name }, prefix = "") {
   return valueBelow(element, name.slice(prefix.length));
 }
@@ -42,7 +42,7 @@ export function titleOf(column, prefix = "") {
 // The class of a cell.
 export const lookOf = (value) => (isNumber(value) ? "number" : null);
 
-// A table with these columns, as /Report/Rows tells them, or with the keys that the elements have.
+// A table with these columns, as from /Report/Rows, or with the keys that the elements have.
 export function plainTable(elements, { label, columns = null, prefix = "" }) {
   const shownColumns = columns ?? keysOf(elements);
   const body = el("tbody");
@@ -77,7 +77,7 @@ function keysOf(elements) {
   return [...names].map((name) => ({ name }));
 }
 
-// What stands in a cell: a text, or for an array of objects a table that folds out.
+// The content of a cell: a text, or for an array of objects a table that folds out.
 export function plainValue(value, column) {
   if (!isTable(value)) return shown(value);
   return el("details", el("summary", linesOf(value)), plainTable(value, {

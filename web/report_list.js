@@ -1,4 +1,4 @@
-// web/report_list.js -- reports in a table, one's own or those of all: rows, chips, selection.
+// web/report_list.js -- reports in a table, the user's own or those of all: rows, chips, selection.
 
 import { serverNow } from "./api.js";
 import { deleteAndTell, deleteChosen } from "./deletion.js";
@@ -17,8 +17,8 @@ export function parametersLine(parameters) {
   return Object.entries(parameters ?? {}).map(([name, value]) => `${name} ${value}`).join(" · ");
 }
 
-// A list has opener(row), what opens its report; noteOf(report), what is written behind the name;
-// further buttons(row), and entered(row) after another state; end(report), to cancel or delete it;
+// A list has opener(row), which opens its report; noteOf(report), the text after the name; further
+// buttons(row), and entered(row) after a change of state; end(report), to cancel or delete it;
 // choose(state), for the chips; showMore(); remove(reference), which resolves to the receipt; and
 // removeMatching().
 export class ReportList {
@@ -49,7 +49,7 @@ export class ReportList {
     this.table, this.none, el("div.more", this.more, this.beyond)];
   }
 
-  // The roles are told again: in some browsers, elements that are laid out as a grid lose them.
+  // The roles are set again: in some browsers, elements that are laid out as a grid lose them.
   makeTable(attributes) {
     const head = (name, ...content) => (
       el(`th.cell-${name}`, { role: "columnheader" }, content));
@@ -64,7 +64,7 @@ export class ReportList {
 
   entered() {}
 
-  // Rows for these reports; of those that were there, the ones that isStale(reference) are updated.
+  // Rows for these reports; existing ones are updated if isStale(reference).
   place(reports, isStale = () => true) {
     placeRows(this.body, this.rows, reports, {
       keyOf: ({ reference }) => reference,

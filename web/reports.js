@@ -1,4 +1,4 @@
-// web/reports.js -- the screen Reports: the types that one may run, and how each went last.
+// web/reports.js -- the screen Reports: the types that the user may run, and the last run of each.
 
 import { serverNow } from "./api.js";
 import { go, heading, setQuery } from "./app.js";
@@ -22,7 +22,7 @@ export function formAddress(name, values = {}) {
   return `#/new/${encodeURIComponent(name)}${query ? `?${query}` : ""}`;
 }
 
-// The address at which a report is seen best.
+// The best address for a report.
 export function reportAddress(report) {
   return `#/${report.state === "complete" ? "result" : "run"}/${report.reference}`;
 }

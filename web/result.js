@@ -13,7 +13,7 @@ import { Rows } from "./result_rows.js";
 import { Table } from "./result_table.js";
 import { deleteReport, findReport, watchReport } from "./store.js";
 
-const HEAD = 256 << 10; // bytes at the beginning of the JSON: less stands before the rows
+const HEAD = 256 << 10; // bytes at the beginning of the JSON: the part before the rows is smaller
 const FIRST_ROWS = 40;
 const STYLE = "/console/result.css";
 const FORMS = ["csv", "xlsx", "json", "ndjson"];
@@ -30,8 +30,8 @@ export async function show(main, route) {
   return () => screen.close();
 }
 
-// What stands before the rows in the JSON, and its size and its end: the rows themselves, which
-// may be many, are not fetched.
+// What precedes the rows in the JSON, and its size and its end: the rows themselves, which may be
+// many, are not fetched.
 async function readHead(reference, signal) {
   const { text, headers } = await fetchText("GET", "/Report", { query: { reference }, signal,
     headers: { Range: `bytes=0-${HEAD - 1}` } });
@@ -45,7 +45,7 @@ async function readHead(reference, signal) {
         size: Number(headers.get("Content-Range").split("/")[1]),
         expires: Date.parse(headers.get("Expires")) };
     } catch {
-      continue; // it stood in a text
+      continue; // it was in a text
     }
   }
   throw new Error("The result has a form that this page does not know. The downloads have it.");
@@ -59,7 +59,7 @@ class Result {
   #stops;            // what ends the following of events and of the clock
   #isDeleting = false;
   #hasDownloads = false;
-  #isOver = false;   // nothing of the result is left in the page
+  #isOver = false;   // nothing of the result may stay in the page
 
   constructor(main, { path, query }) {
     this.#main = main;
@@ -108,7 +108,8 @@ class Result {
     this.parameters = null;
   }
 
-  // True if the error says that there is no such result, which is told in place of the screen.
+  // True if the error says that there is no such result; the screen is then replaced by that
+  // message.
   failed(error) {
     if (this.#isOver) return true;
     if (error.status === NOT_COMPLETE) go(`#/run/${this.reference}`, { replacing: true });
@@ -197,7 +198,7 @@ class Result {
     this.saveQuery();
   }
 
-  // The address says which view, columns and row are shown, and what the view has put there.
+  // The address says which view, columns and row are shown, and contains the state of the view.
   saveQuery(more = {}) {
     if (this.#isOver) return;
     const table = this.#view instanceof Table ? this.#view : null;
@@ -227,7 +228,7 @@ class Result {
       const { data } = await call("POST", "/Report/Link",
         { body: { reference: this.reference, format, ...(labels ? { labels } : {}) } });
 
-      // What the form cannot hold would be saved in place of the file.
+      // An error about the form would be saved in place of the file, so it is shown.
       if (!(await send("HEAD", data.url)).ok) throw await errorOf(await send("GET", data.url));
       el("a", { href: data.url, download: "" }).click();
       this.#hasDownloads = true;
@@ -264,7 +265,7 @@ class Result {
     }
   }
 
-  // It has expired, or was deleted elsewhere, or never was.
+  // It has expired, was deleted elsewhere, or never existed.
   #gone() {
     this.close();
     closeDialogs();

@@ -7,14 +7,14 @@ import { counted, number } from "./format.js";
 import { plainTable, titleOf, valueAt } from "./plain_table.js";
 import { readWindow } from "./result_rows.js";
 
-const ALL_MOST = 20000;             // rows that are all fetched; of more it is a sample
+const ALL_MOST = 20000;             // rows that are all fetched; of more rows, a sample
 const SAMPLES = 20, SAMPLE_ROWS = 50;
 const POINTS_MAX = { bar: 60, line: 1000 };
 const TICK_MAX = 18; // characters of a name at the axis
 const NUMBERS = ["integer", "decimal", "number"];
 const TEXTS = ["string", "date", "timestamp"];
 
-// All rows, or windows that lie evenly over the result, the first and the last row among them.
+// All rows, or windows spread evenly over the result, including the first and the last row.
 async function readRows({ reference, total }, signal) {
   const found = [];
   const read = async (from, to) => {
@@ -35,8 +35,8 @@ async function readRows({ reference, total }, signal) {
   return found;
 }
 
-// The points: the rows of one value of x are one. All rows are added up; of a sample the average is
-// taken, since a sum would only say how many of them are in it.
+// The points: rows with the same x are combined. All rows are added up; of a sample the average is
+// taken, since a sum would only show how many of them are in it.
 function pointsOf(rows, x, y, isWhole) {
   const groups = new Map();
 
@@ -143,7 +143,7 @@ class ChartView {
     this.details.open = wasOpen;
   }
 
-  // Which rows these are, and what was done with them.
+  // Which rows these are, and how they were combined.
   #describe(x, y, all, points, isWhole, merged) {
     return [`${titleOf(y)} over ${titleOf(x)}. `,
       isWhole ? `All ${counted(this.total, "row")}` : `A sample: ${number(this.rows.length)} of ` +
@@ -153,7 +153,7 @@ class ChartView {
         `${counted(all.length, "value")} are drawn.` : ""];
   }
 
-  // Chart.js changes a canvas for good, so each drawing has a new one.
+  // Chart.js changes a canvas permanently, so each drawing has a new one.
   #drawChart(points, xTitle, yTitle) {
     const style = getComputedStyle(document.documentElement);
     const probe = el("span.chart-colours");

@@ -1,4 +1,4 @@
-// web/result_rows.js -- the rows of a result, fetched by windows of which only the latest are kept.
+// web/result_rows.js -- the rows of a result, fetched in windows; only the latest are kept.
 
 import { fetchText } from "./api.js";
 import { parseExact, shown } from "./exact.js";
@@ -37,8 +37,8 @@ export class Rows {
     this.onChange = onChange;
   }
 
-  // Fetch the rows from `first` to before `last`, unless they are here. What was asked for before
-  // is not fetched any more.
+  // Fetch the rows from `first` to before `last`, unless they are here. Earlier requests are
+  // dropped.
   want(first, last) {
     this.#wanted = [first, last];
     if (!this.error) this.#busy ??= this.#fetchAll().finally(() => { this.#busy = null; });
@@ -57,7 +57,7 @@ export class Rows {
     return window && window.rows[number - window.from];
   }
 
-  // Nothing of the result is left, and nothing comes any more.
+  // Nothing of the result is left, and no more is fetched.
   close() {
     this.#control.abort();
     this.#windows = [];
@@ -97,7 +97,7 @@ export class Rows {
     return -1;
   }
 
-  // From a multiple of WINDOW, or from where an earlier answer has ended.
+  // From a multiple of WINDOW, or from where an earlier answer ended.
   #fetch(at) {
     const start = at - at % WINDOW;
     const ends = this.#windows.map(({ from, rows }) => from + rows.length)

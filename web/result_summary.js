@@ -6,18 +6,18 @@ import { el, replace } from "./dom.js";
 import { parseExact } from "./exact.js";
 import { isTable, lookOf, plainTable, plainValue } from "./plain_table.js";
 
-const TAIL = 4e6; // bytes at the end of the JSON in which the sets and the summary are looked for
-const ROWS = 20;  // the last elements of results, by which their end is known
+const TAIL = 4e6; // bytes at the end of the JSON that are searched for the sets and the summary
+const ROWS = 20;  // the last elements of results, which identify its end
 
-// What stands behind `results` in the JSON, without fetching those: {name: value}. Throws if it is
-// larger than TAIL.
+// What follows `results` in the JSON, without fetching those: {name: value}. Throws if it is larger
+// than TAIL.
 export async function readTail({ reference, size, total }, signal) {
   const { text } = await fetchText("GET", "/Report", { query: { reference }, signal,
     headers: { Range: `bytes=${Math.max(0, size - TAIL)}-` } });
   const end = await lastRows(reference, total, signal);
 
-  // The end of results is the first place that fits whose rest closes the JSON in order: elsewhere
-  // it would close too little or too much.
+  // The end of results is the first matching place after which the rest closes the JSON properly:
+  // elsewhere it would close too little or too much.
   for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1)) {
     try {
       return parseExact(`{"data":{"results":[]${text.slice(at + end.length)}`).data;
@@ -28,7 +28,7 @@ export async function readTail({ reference, size, total }, signal) {
   throw new Error("The sets behind the rows are too large for this page. JSON and XLSX have them.");
 }
 
-// The last elements with the bracket behind them, as they stand in the JSON.
+// The last elements and the bracket after them, as they are in the JSON.
 async function lastRows(reference, total, signal) {
   if (total === 0) return '"results":[]';
   const query = { reference, from: Math.max(0, total - ROWS), count: ROWS };

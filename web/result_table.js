@@ -1,4 +1,4 @@
-// web/result_table.js -- the view Table: all rows by scrolling, at most forty of them in the page.
+// web/result_table.js -- the view Table: scrolls over all rows, at most forty of them in the page.
 
 import { failure, showDialog } from "./dialogs.js";
 import { button, closeOnEscape, el, onFrame, replace, setText } from "./dom.js";
@@ -8,8 +8,8 @@ import { isTable, linesOf, lookOf, plainTable, titleOf, valueAt } from "./plain_
 
 const ROWS_MAX = 40;   // in the page
 const VIEW = 0.6;      // of the window's height, at least
-const BELOW = 24;      // pixels below the rows where the window has room for more
-const RANGE_MAX = 8e6; // pixels to scroll over: browsers have a greatest height
+const BELOW = 24;      // pixels below the rows if the window has room for more
+const RANGE_MAX = 8e6; // pixels to scroll over: browsers have a maximum height
 const EDGE = 1000;     // rows at either end that are scrolled over at their true height
 const IDLE = 150;      // milliseconds without scrolling until the address is brought up to date
 const LONG = 50;       // characters: a text that is longer opens
@@ -32,7 +32,7 @@ export class Table {
   #idle = 0;
   #told = null;       // the error that is shown
 
-  // onMove() is called when scrolling or choosing columns has come to a rest.
+  // onMove() is called when scrolling or choosing columns has come to rest.
   constructor(rows, { from, chosen, onMove }) {
     this.#rows = rows;
     this.#position = from;
@@ -149,7 +149,7 @@ export class Table {
     scroller.style.maxHeight = `${view}px`;
   }
 
-  // Once rows are there: heights and widths as they are. A column only becomes wider.
+  // Once rows exist: the actual heights and widths. A column only becomes wider.
   #settle() {
     const height = this.body.rows[0]?.offsetHeight;
 
@@ -173,8 +173,8 @@ export class Table {
 
   // ---- where we are ----
 
-  // The scroll position of a row at the top. Near the ends a row has its true height, and in the
-  // middle of a long result so much of it as there is room for.
+  // The scroll position of a row at the top. Near the ends a row has its true height; in the middle
+  // of a long result, only as much of it as there is room for.
   #topOf(row) {
     const edge = Math.min(EDGE, this.#last / 2), height = this.#rowHeight;
 
@@ -202,7 +202,8 @@ export class Table {
     this.#isPlaced = true;
   }
 
-  // A wheel or a finger moves by rows of their true height, a jump of the scroll bar to its place.
+  // A wheel or a finger moves by rows of their true height, a jump of the scroll bar to its
+  // position.
   #scrolled() {
     const top = this.scroller.scrollTop, by = top - this.#scrollTop;
 

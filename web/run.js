@@ -87,7 +87,7 @@ class Run {
     }
   }
 
-  // Another state: what can be done, and which step one is at.
+  // Another state: what can be done, and the current step.
   enter(report) {
     this.state = report.state;
     document.title = `${stateWord(report.state)} · ${this.name} · reportd`;

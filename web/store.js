@@ -1,15 +1,15 @@
-// web/store.js -- what the page knows of one's reports: the list, kept up to date by the events.
+// web/store.js -- what the page knows of the user's reports: the list, kept up to date by events.
 
 import { ApiError, call, send, serverNow } from "./api.js";
 import { hush } from "./dialogs.js";
 import { follow, tell, watchConnection } from "./events.js";
 
-export const STORE_MOST = 5000; // reports that are looked at; the list says if there are more
+export const STORE_MOST = 5000; // reports that are read; the list says if there are more
 const PAGE_MOST = 1000, REFRESH = 1500;
 
-const reports = new Map();      // reference → as /Report/List has it, and what events said since
-const parameters = new Map();   // reference → what it was run with, if that is known
-const asked = new Set();        // references that were asked for and not deleted since
+const reports = new Map();      // reference → as in /Report/List, updated by events
+const parameters = new Map();   // reference → its parameters, if known
+const asked = new Set();        // references that were requested and not deleted since
 const followers = new Set();
 let order = [];                 // references, newest first
 let total = 0;                  // on the server, when the list was last read
@@ -33,7 +33,7 @@ export function reportsBeyond() {
   return Math.max(0, total - Math.max(depth, reports.size));
 }
 
-// What it was run with; null if that has not been heard of, or is long.
+// Its parameters; null if they are unknown, or long.
 export function parametersKnown(reference) {
   return parameters.get(reference) ?? null;
 }
@@ -98,7 +98,7 @@ async function readPages(most) {
   changed(null);
 }
 
-// What the list says, unless an event has said something since.
+// The content of the list, unless an event was newer.
 function mergeListed({ parameters: values, ...listed }, began) {
   const own = reports.get(listed.reference);
 
@@ -114,8 +114,8 @@ function mergeListed({ parameters: values, ...listed }, began) {
   return true;
 }
 
-// The order as the list has it. What was known before, is as new as what the list has and is not in
-// it has been deleted meanwhile.
+// The order of the list. A report known before, as new as those in the list, but not in it, was
+// deleted meanwhile.
 function settle(before, seen) {
   const listed = new Set(seen), known = new Set(before);
   const oldest = seen.length > 0 ? reports.get(seen.at(-1)).submittedAt : "";
@@ -190,8 +190,8 @@ watchConnection((on) => {
   connected = true; // or it was tried in vain
 });
 
-// While a screen shows this one: a deletion that was missed is told once the stream has begun.
-// Returns what ends it.
+// While a screen shows this one: a missed deletion is reported once the stream has begun. Returns
+// what ends it.
 export function watchReport(reference) {
   return watchConnection(async (on) => {
     const { status } = on ? await send("HEAD", "/Report/Status", { query: { reference } })
@@ -201,11 +201,11 @@ export function watchReport(reference) {
   });
 }
 
-// ---- what one does with reports ----
+// ---- actions on reports ----
 
 let typesAsked = null;
 
-// The types that one may run. Asked for once by those who ask at the same time.
+// The types that the user may run. Concurrent requests share one answer.
 export function reportTypes() {
   typesAsked ??= call("GET", "/Report/Types").then(({ data }) => data)
     .finally(() => { typesAsked = null; });
@@ -248,7 +248,7 @@ export async function deleteReport(reference, path = "/Report") {
   return receipt;
 }
 
-// Have this one, from the server if need be, and what it was run with. ApiError 404: there is none.
+// Get this one, from the server if necessary, with its parameters. ApiError 404: there is none.
 export async function findReport(reference) {
   if (reports.has(reference) && parameters.has(reference)) return reports.get(reference);
   asked.add(reference);
@@ -265,7 +265,7 @@ export async function findReport(reference) {
   return reports.get(reference);
 }
 
-// What it was run with.
+// Its parameters.
 export async function parametersOf(reference) {
   await findReport(reference);
   return parameters.get(reference) ?? {};
