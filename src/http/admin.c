@@ -84,7 +84,8 @@ static void queue_changed(struct exchange *ex)
     log_info("queue.pause", "paused=%s source=%s node=%s user=%s request=%s",
              done->paused ? "yes" : "no", is_node ? "" : what,
              is_node ? what + strlen(STORE_NODE_MARK) : "", ex->user->name, ex->request_id);
-    ex->act.change = done->paused ? "pause" : "resume";
+    ex->act.change =
+        done->paused ? (is_node ? "drain" : "pause") : (is_node ? "undrain" : "resume");
     ex->act.subject = json_string_value(exchange_member(ex, is_node ? "node" : "source"));
     exchange_op(ex, STORE_PAUSED);
     exchange_post(ex, queue_known);
@@ -96,6 +97,14 @@ static void post_pause(struct exchange *ex, const char *source)
 
     exchange_op(ex, STORE_PAUSE)->pause = (struct store_pause){.source = source, .paused = paused};
     exchange_post(ex, queue_changed);
+}
+
+/* In a shared store a host is followed by the process id. */
+static bool is_host(const char *host, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(host, name, len) == 0 && strchr(":", host[len]) != NULL;
 }
 
 /* The only node with this id, or on this host: its name in the store. NULL: none, or several. */
@@ -111,7 +120,7 @@ static const char *find_node(struct exchange *ex, const char *name)
             return all->nodes[i].id;
     }
     for (size_t i = 0; i < all->node_count; i++) {
-        if (!str_eq(all->nodes[i].host, name))
+        if (!is_host(all->nodes[i].host, name))
             continue;
         if (found != NULL)
             return NULL;

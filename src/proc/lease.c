@@ -2,6 +2,7 @@
  * the others have given it up, and deletions that wait for another node to stop. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -281,6 +282,7 @@ static void on_dead(struct supervisor *supervisor)
     log_error("node.given_up", "node=%s", lease->node);
     abandon_all(supervisor, "the other nodes have taken it over");
     transfers_name(supervisor->spec.transfers, NULL);
+    memcpy(lease->was, lease->node, sizeof(lease->was));
     take_node_name(lease);
     loop_timer_cancel(&lease->end);
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
@@ -335,12 +337,14 @@ static void on_due(struct loop_timer *timer)
     lease->beats++;
     lease->sent_ms = clock_mono_ms(); /* taken before the store counts from its own clock */
     lease->beat.op = (struct store_op){.verb = STORE_HEARTBEAT};
-    lease->beat.op.heartbeat = (struct store_heartbeat){.node = lease->node,
-                                                        .host = lease->host,
-                                                        .offer = lease->offer,
-                                                        .begin = !lease->begun,
-                                                        .lease_ms = lease_ms(supervisor),
-                                                        .running = lease->running};
+    lease->beat.op.heartbeat =
+        (struct store_heartbeat){.node = lease->node,
+                                 .host = lease->host,
+                                 .offer = lease->offer,
+                                 .begin = !lease->begun,
+                                 .was = *lease->was != '\0' ? lease->was : NULL,
+                                 .lease_ms = lease_ms(supervisor),
+                                 .running = lease->running};
     loop_ask(supervisor->loop, supervisor->spec.store, &lease->beat, on_beaten);
 }
 

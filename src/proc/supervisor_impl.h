@@ -93,6 +93,7 @@ struct job {
  * notification of one. */
 struct lease {
     char node[GUID_TEXT];   /* its name, a new one whenever it was given up */
+    char was[GUID_TEXT];    /* the previous one; "": none */
     char host[80];          /* for people */
     bool begun;             /* the store knows it */
     bool again;             /* another heartbeat has to follow the one in progress at once */

@@ -58,6 +58,7 @@ static struct place lock_place(struct store_op *op)
     case STORE_DELETE_ROW:
         return (struct place){.op = op, .rank = RANK_REPORT, .id = op->delete_row.id};
     case STORE_CLAIM:
+    case STORE_PAUSE:
         return (struct place){.op = op, .rank = RANK_CLAIM};
     case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and retried */
     case STORE_DELETE_ROWS:

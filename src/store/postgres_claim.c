@@ -45,14 +45,18 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
     return 0;
 }
 
+/* After the claims under way: what is answered as paused starts nothing more. */
 void postgres_send_pause(struct postgres_conn *c, struct store_pause *arg)
 {
+    call_run(c, PG_CLAIM_ALONE);
     call_run(c, arg->paused ? PG_PAUSE : PG_RESUME,
              value_text(arg->source != NULL ? arg->source : ""));
 }
 
 int postgres_read_pause(struct postgres_conn *c, struct store_pause *arg)
 {
+    if (!results_take(c))
+        return -E_STORE;
     if (!arg->paused) /* not a change of a report */
         store_changed(&c->base, &(struct store_change){.state = REPORT_QUEUED});
     return 0;

@@ -307,13 +307,13 @@ void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *ar
 {
     if (arg->begin) {
         call_run(c, PG_NODE_BEGIN, value_text(arg->node), value_text(arg->host),
-                 value_int(arg->lease_ms), value_text(arg->offer));
+                 value_int(arg->lease_ms), value_text(arg->offer), value_text(arg->was));
     }
     call_run(c, PG_NODE_BEAT, value_text(arg->node), value_int(arg->lease_ms),
              value_text(arg->offer));
     call_run(c, PG_NODE_BURY);
     send_reap(c, NULL);
-    call_run(c, PG_STRAYS, value_text(arg->offer), value_int(arg->lease_ms));
+    call_run(c, PG_STRAYS, value_text(arg->offer), value_int(arg->lease_ms), value_text(arg->node));
     call_run(c, PG_RUNNING, value_text(arg->node), value_int(STORE_RUNNING_MAX));
     call_run(c, PG_TRANSFERS_DELETED, value_text(arg->node));
 }

@@ -383,8 +383,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     X(SWEEP_TRANSFERS, "",                                                                         \
       "DELETE FROM transfer t WHERE NOT EXISTS (SELECT FROM node n WHERE n.id = t.node)")          \
     /* ---- nodes ---- */                                                                          \
-    X(NODE_BEGIN, "ttit",                                                                          \
-      "INSERT INTO node (id, host, lease_ms, alive_until, offer)"                                  \
+    X(NODE_BEGIN, "ttitt",                                                                         \
+      "WITH drained AS (UPDATE paused SET source = '@' || $1 WHERE source = '@' || $5)"            \
+      " INSERT INTO node (id, host, lease_ms, alive_until, offer)"                                 \
       " VALUES ($1, $2, $3, clock_timestamp(), $4) ON CONFLICT DO NOTHING")                        \
     X(NODE_BEAT, "tit",                                                                            \
       "UPDATE node SET lease_ms = $2, offer = CASE WHEN offer = $3 THEN offer ELSE $3 END,"        \
@@ -413,17 +414,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     /* What is wanted in the queue (the distinct values of an index, one look-up each) and not     \
      * offered by any living node (one of the previous version offers everything) is recorded.     \
      * After some time it is relaxed: a version to any version after a lease, then a name to every \
-     * node. */                                                                                    \
-    X(STRAYS, "ti",                                                                                \
-      "WITH RECURSIVE queued (wanted) AS ("                                                        \
+     * node. A drained node offers no version, unless all are drained: the others take over its    \
+     * queue. */                                                                                   \
+    X(STRAYS, "tit",                                                                               \
+      "WITH RECURSIVE drained AS (SELECT n.id FROM node n JOIN paused ON source = '@' || n.id"     \
+      "   WHERE EXISTS (SELECT FROM node WHERE '@' || id NOT IN (SELECT source FROM paused))),"    \
+      " queued (wanted) AS ("                                                                      \
       "   (SELECT " POSTGRES_WANTED " AS wanted FROM report WHERE state = 0"                       \
       "     ORDER BY wanted LIMIT 1) UNION ALL"                                                    \
       "   SELECT (SELECT " POSTGRES_WANTED " AS wanted FROM report WHERE state = 0"                \
       "     AND " POSTGRES_WANTED " > q.wanted ORDER BY wanted LIMIT 1)"                           \
       "   FROM queued q WHERE q.wanted IS NOT NULL),"                                              \
       " stray AS MATERIALIZED (SELECT wanted FROM queued q WHERE wanted <> ''"                     \
-      "   AND wanted <> ALL (string_to_array($1, E'\\n')) AND NOT EXISTS (SELECT FROM node n"      \
-      "   WHERE n.offer IS NULL OR q.wanted = ANY (string_to_array(n.offer, E'\\n')))),"           \
+      "   AND (wanted <> ALL (string_to_array($1, E'\\n'))"                                        \
+      "     OR wanted LIKE '% %' AND $3 IN (SELECT id FROM drained))"                              \
+      "   AND NOT EXISTS (SELECT FROM node n"                                                      \
+      "   WHERE n.offer IS NULL OR q.wanted = ANY (string_to_array(n.offer, E'\\n'))"              \
+      "     AND (wanted NOT LIKE '% %' OR n.id NOT IN (SELECT id FROM drained)))),"                \
       " found AS (DELETE FROM missing WHERE wanted = ANY (ARRAY(SELECT wanted FROM missing"        \
       "   WHERE wanted NOT IN (SELECT wanted FROM stray) FOR UPDATE SKIP LOCKED))),"               \
       " noted AS (INSERT INTO missing SELECT wanted, clock_timestamp() FROM stray"                 \

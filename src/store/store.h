@@ -353,6 +353,7 @@ struct store_heartbeat {
     const char *host;  /* for people */
     const char *offer; /* as in CLAIM: what no living node offers, any node may soon claim */
     bool begin;        /* the first heartbeat of `node` */
+    const char *was;   /* with `begin`: its name before it was given up; a drain is kept; or NULL */
     int64_t lease_ms;
     bool alive;       /* out: false: it was given up, and nothing is assigned to it any more */
     int64_t requeued; /* out: reports of dead nodes */

@@ -1,5 +1,6 @@
 """A node that is drained starts no report: what runs there ends, the others take the queue over."""
 
+import signal
 import socket
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from conftest import ALICE
 from harness import PASSWORD, Client, failed, poll
 from stores import STORES
+from test_nodes_definitions import definition, give, rows
 from test_reportctl import Ctl
 
 OPERATOR = "olga"
@@ -61,7 +63,7 @@ def test_a_drained_node_starts_nothing_and_the_others_take_over_the_queue(make_c
 def test_a_restart_ends_a_drain_and_so_does_the_operator(make_server, tmp_path):
     server = make_server()
     olga, alice = operator(server), server.client(ALICE)
-    host = nodes(olga)[0]["host"]
+    host = socket.gethostname()
     ctl = Ctl(tmp_path, server.url, OPERATOR)
     assert ctl.login()[0] == 0
     for word in ("drain", "undrain"):
@@ -81,6 +83,40 @@ def test_a_restart_ends_a_drain_and_so_does_the_operator(make_server, tmp_path):
     alice, olga = server.client(ALICE), server.client(OPERATOR)
     alice.wait_for(waiting, "complete")
     poll(lambda: [node["draining"] for node in nodes(olga)] == [False], what="the node alone, not draining")
+
+
+def test_a_node_that_was_given_up_stays_drained(make_cluster):
+    cluster = make_cluster(nodes=2)
+    lost, other = cluster.nodes
+    olga, alice = operator(other), other.client(ALICE)
+    set_draining(olga, cluster.sql(f"SELECT id FROM node WHERE host LIKE '%:{lost.process.pid}'")[0], True)
+    lost.process.send_signal(signal.SIGSTOP)
+    poll(lambda: cluster.sql("SELECT count(*) FROM node") == ["1"], what="the end of its lease")
+    lost.process.send_signal(signal.SIGCONT)
+    poll(lambda: sorted(node["draining"] for node in nodes(olga)) == [False, True], what="the node, drained as before")
+    running = [alice.order("Endless") for _ in range(2)]
+    alice.wait_for(running[0], "processing")
+    lost.await_log("node.given_up")
+    assert alice.state(running[1]) == "queued"
+    alice.delete_all()
+
+
+def test_what_only_the_drained_node_has_the_version_of_runs_elsewhere(make_cluster):
+    cluster = make_cluster(nodes=2)
+    newer, drained = cluster.nodes
+    olga, alice = operator(newer), newer.client(ALICE)
+    for node in cluster.nodes:
+        give(node, definition())
+    busy = [alice.order("Endless") for _ in range(2)]
+    for reference in busy:
+        alice.wait_for(reference, "processing")
+    waiting = alice.order("New")
+    give(newer, definition(rows='SELECT 2 AS "version"'))
+    set_draining(olga, cluster.sql(f"SELECT id FROM node WHERE host LIKE '%:{drained.process.pid}'")[0], True)
+    alice.delete(next(reference for reference in busy if cluster.node_of(reference) is newer))
+    assert alice.finish(waiting).json()["data"] == "complete"
+    assert rows(alice, waiting) == [{"version": 2}]
+    alice.delete_all()
 
 
 def test_what_cannot_be_drained_is_explained(make_server):
