@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cli/offline.h"
 #include "cli/options.h"
+#include "cli/trail_line.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/audit.h"
@@ -26,6 +27,7 @@ struct auditing {
     struct store *store;
     struct spool *spool;
     struct ledger *ledger;
+    struct trail *trail;
     struct audit_spec spec;
     struct audit audit;
     struct audit_repair repaired;
@@ -40,31 +42,32 @@ static void usage(FILE *out)
                  "counts:\n\n");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
         fprintf(out, "  %-12s %s\n", audit_kind_name(i), audit_kind_what(i));
-    fprintf(out, "\n"
-                 "The server may be running (fsck knows by the store's lock): an operation under\n"
-                 "way then has a few seconds to finish before it is a finding. Otherwise no\n"
-                 "server can start until fsck ends. Only --new-ledger creates a file.\n\n"
-                 "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-                 "  --repair           without a server, and in PostgreSQL without any node:\n"
-                 "                     remove the files, finish the deletions, return\n"
-                 "                     running reports to the queue, delete what has expired and\n"
-                 "                     the reports whose file is lost or damaged; then compare\n"
-                 "                     again. Rejected if the spool has neither store.id nor a\n"
-                 "                     file of this store: it is then most likely another spool,\n"
-                 "                     or is not mounted\n"
-                 "  --force            repair anyway: the spool is this store's, and its results\n"
-                 "                     are lost. Never if store.id names another store\n"
-                 "  --new-ledger       without a server of this node: abandon the deletion ledger\n"
-                 "                     that is lost for good, and create another, or continue\n"
-                 "                     with the one in its place. Earlier backups are then\n"
-                 "                     restored only with --resurrect\n"
-                 "  --new-identity     without a server: this store is a copy, and its original\n"
-                 "                     stays in use. Give the copy an id of its own, without the\n"
-                 "                     original's ledgers and sessions, and do nothing else\n"
-                 "  --json             print one JSON object\n"
-                 "  -h, --help         print this\n\n"
-                 "The exit status is 0 if all counts are zero (after a repair, if any), 1 if not,\n"
-                 "2 for wrong usage.\n");
+    fprintf(out,
+            "\n"
+            "The server may be running (fsck knows by the store's lock): an operation under\n"
+            "way then has a few seconds to finish before it is a finding. Otherwise no\n"
+            "server can start until fsck ends. Only --new-ledger creates a file.\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --repair           without a server, and in PostgreSQL without any node:\n"
+            "                     remove the files, finish the deletions, return\n"
+            "                     running reports to the queue, delete what has expired, what\n"
+            "                     no key opens and the reports whose file is lost or\n"
+            "                     damaged; then compare again. Rejected if the spool has\n"
+            "                     neither store.id nor a file of this store: it is then\n"
+            "                     most likely another spool, or is not mounted\n"
+            "  --force            repair anyway: the spool is this store's, and its results\n"
+            "                     are lost. Never if store.id names another store\n"
+            "  --new-ledger       without a server of this node: abandon the deletion ledger\n"
+            "                     that is lost for good, and create another, or continue\n"
+            "                     with the one in its place. Earlier backups are then\n"
+            "                     restored only with --resurrect\n"
+            "  --new-identity     without a server: this store is a copy, and its original\n"
+            "                     stays in use. Give the copy an id of its own, without the\n"
+            "                     original's ledgers and sessions, and do nothing else\n"
+            "  --json             print one JSON object\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if all counts are zero (after a repair, if any), 1 if not,\n"
+            "2 for wrong usage.\n");
 }
 
 /* 0: go on; otherwise the exit status + 1. */
@@ -297,17 +300,29 @@ static int renew_identity(struct auditing *a, struct err *err)
     return rc;
 }
 
+/* Before anything is changed. */
+static int open_trail(struct auditing *a, struct err *err)
+{
+    int rc = trail_line_open(a->config, &a->trail, err)
+                 ?: trail_line_use_key(a->trail, a->config, a->store, err);
+
+    a->spec.trail = a->trail;
+    return rc;
+}
+
 static int run_audit(struct auditing *a, struct err *err)
 {
     int rc = open_all(a, err);
 
+    if (rc == 0 && a->repair)
+        rc = open_trail(a, err);
     if (rc == 0 && a->new_ledger)
         rc = open_ledger(a, err);
     if (rc == 0)
         rc = audit_run(&a->spec, &a->audit, err);
     if (rc == 0 && a->repair)
         rc = repair(a, err);
-    return rc;
+    return trail_line_close(a->trail, rc, err);
 }
 
 static int print_audit(const struct auditing *a)

@@ -134,9 +134,9 @@ static void close_all(struct migrating *m)
 
 static void record(struct migrating *m, const char *outcome)
 {
-    trail_line_record(m->trail, &(struct trail_act){.event = TRAIL_STORE,
-                                                    .change = m->undo ? "undo" : "migrate",
-                                                    .outcome = outcome});
+    trail_record(m->trail, &(struct trail_act){.event = TRAIL_STORE,
+                                               .change = m->undo ? "undo" : "migrate",
+                                               .outcome = outcome});
 }
 
 static int leave_old_store(const struct migrating *m, struct err *err)

@@ -5,6 +5,7 @@
 
 #include "cli/offline.h"
 #include "cli/options.h"
+#include "cli/trail_line.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/backup.h"
@@ -22,6 +23,7 @@ struct restore {
     struct ledgers ledgers;
     struct store *store;
     struct spool *spool;
+    struct trail *trail;
     struct restore_counts counts;
 };
 
@@ -185,6 +187,7 @@ static int restore_folder(struct restore *r, struct err *err)
                                 .overwrite = r->force,
                                 .ledgers = &r->ledgers,
                                 .unchecked = r->resurrect,
+                                .trail = r->trail,
                                 .progress = offline_tell,
                                 .context = &progress};
     struct manifest manifest = {0};
@@ -197,7 +200,7 @@ static int restore_folder(struct restore *r, struct err *err)
     rc = manifest_read(r->folder, &manifest, err) ?: check_manifest(r, &manifest, err);
     backup_state_done(&manifest.state);
     if (rc == 0)
-        rc = open_spool(r, false, err);
+        rc = open_spool(r, false, err) ?: trail_line_use_key(r->trail, r->config, NULL, err);
     spec.spool = r->spool;
     return rc < 0 ? rc : restore_run(&spec, &r->counts, err);
 }
@@ -235,7 +238,9 @@ static int apply_ledgers(struct restore *r, struct err *err)
     backup_state_done(&state);
     if (rc == 0)
         rc = recovery_check_owner(r->store, r->spool, err);
-    return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, &r->counts, err);
+    if (rc >= 0)
+        rc = trail_line_use_key(r->trail, r->config, r->store, err);
+    return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, r->trail, &r->counts, err);
 }
 
 static void print_restored(const struct restore *r)
@@ -265,7 +270,9 @@ int verb_restore(int argc, char **argv)
     r.ledgers.items = r.copies;
     rc = config_load(r.file, &r.config, &err)
              ?: read_ledgers(&r, &err)
+             ?: trail_line_open(r.config, &r.trail, &err)
              ?: (r.folder != NULL ? restore_folder(&r, &err) : apply_ledgers(&r, &err));
+    rc = trail_line_close(r.trail, rc, &err);
     if (rc < 0)
         fprintf(stderr, "reportd restore: %s\n", err.text);
     else

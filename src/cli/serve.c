@@ -24,6 +24,7 @@
 #include "cli/options.h"
 #include "cli/reload.h"
 #include "cli/serve_check.h"
+#include "cli/trail_line.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -63,7 +64,6 @@ struct node {
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
     struct catalog *catalog;
-    struct trail_key trail_key;
     struct trail *trail;
     struct store *store;
     struct spool *spool;
@@ -196,33 +196,6 @@ static int end_own_drain(struct store *store, struct err *err)
     return drained ? store_ask(store, &op, err) : rc;
 }
 
-static int open_trail(struct node *node, struct err *err)
-{
-    if (*node->config->audit_log.text == '\0')
-        return trail_open(node->config, NULL, &node->trail, err);
-    return trail_key_open(node->config->audit_key_file.text, true, &node->trail_key, err)
-               ?: trail_open(node->config, &node->trail_key, &node->trail, err);
-}
-
-static const void *trail_key_at(const void *key, size_t i, size_t *ret_len)
-{
-    *ret_len = TRAIL_KEY_BYTES;
-    return i == 0 ? ((const struct trail_key *)key)->bytes : NULL;
-}
-
-/* A reference must have the same hash in the trails of all nodes. */
-static int check_trail_key(struct node *node, struct err *err)
-{
-    if (node->trail == NULL)
-        return 0;
-    return store_check_key(node->store,
-                           &(struct store_key_file){.name = "audit.key",
-                                                    .path = node->config->audit_key_file.text,
-                                                    .key = trail_key_at,
-                                                    .keys = &node->trail_key},
-                           err);
-}
-
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
@@ -245,13 +218,13 @@ static int open_data(struct node *node, struct err *err)
                                  .create = true};
     int rc = token_keys_open(node->config->key_file.text, &node->token_keys, err)
                  ?: receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err)
-                 ?: open_trail(node, err)
+                 ?: trail_open(node->config, NULL, &node->trail, err)
                  ?: catalog_new(&catalog, &node->catalog, err)
                  ?: spool_open(&spool, &node->spool, err)
                  ?: lock_spool(node, err)
                  ?: store_open(&store, &node->store, err)
                  ?: reload_check_receipt_key(node->config, node->store, node->receipt_keys, err)
-                 ?: check_trail_key(node, err)
+                 ?: trail_line_use_key(node->trail, node->config, node->store, err)
                  ?: recovery_check_home(node->store, err);
 
     ledger.store = node->store;
@@ -425,7 +398,6 @@ static void close_trail(struct node *node)
 
     if (trail_close(node->trail, &err) < 0)
         log_error("trail.lost", "error=%s", err.text);
-    trail_key_done(&node->trail_key);
 }
 
 static void close_node(struct node *node)

@@ -181,7 +181,7 @@ static int run_recorded(const struct command *command, struct err *err)
         return list_keys(command, err);
     rc = trail_line_open(command->config, &trail, err) ?: command->action->run(command, err);
     if (rc == 0)
-        trail_line_record(trail, &act);
+        trail_record(trail, &act);
     return trail_line_close(trail, rc, err);
 }
 

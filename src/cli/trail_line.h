@@ -4,12 +4,17 @@
 #include <stdbool.h>
 
 #include "core/trail.h"
+#include "store/store.h"
 
-/* As trail_open(), before anything is changed. -E_TRAIL, too: it is required, and can't be written.
- * *ret, which may be NULL, is yours: trail_line_close(). */
+/* As trail_open(), before anything is changed, in the name of who is logged in to the machine, also
+ * if that is another user by now. -E_TRAIL, too: it is required, and can't be written. *ret, which
+ * may be NULL, is yours: trail_line_close(). */
 int trail_line_open(const struct config *config, struct trail **ret, struct err *err);
-/* trail_record() with who is logged in to the machine, also if that is another user by now. */
-void trail_line_record(struct trail *trail, const struct trail_act *act);
+/* Its lines have hashes of references from now on, with the key that all nodes of `store` have, or
+ * of one that no nodes share, if it is NULL; a key that is not there is made. `trail` may be NULL.
+ * -E_CONFIG, -E_STORE. */
+int trail_line_use_key(struct trail *trail, const struct config *config, struct store *store,
+                       struct err *err);
 /* Of a new user, each grant too, of which `grants` has a line. */
 void trail_line_user_added(struct trail *trail, const char *name, const char *grants,
                            bool is_operator);

@@ -427,22 +427,12 @@ static int do_enable(struct command *command, struct err *err)
     return change_user(command, (struct store_user_change){.disabled = 0}, err);
 }
 
-static void on_removed(void *context)
-{
-    struct command *command = context;
-
-    trail_line_record(
-        command->trail,
-        &(struct trail_act){.event = TRAIL_USER, .change = "remove", .subject = command->name});
-}
-
 static int do_remove(struct command *command, struct err *err)
 {
     return user_remove(&(struct user_removal){.config = command->settings,
                                               .store = command->store,
                                               .name = command->name,
-                                              .removed = on_removed,
-                                              .context = command},
+                                              .trail = command->trail},
                        err);
 }
 
@@ -660,7 +650,7 @@ static void record_user_change(struct command *command)
         act.change = str_eq(command->rest.items[0], "on") ? "operator on" : "operator off";
     for (size_t i = 0; i < (each ? command->rest.count : 1); i++) {
         act.report = each ? command->rest.items[i] : NULL;
-        trail_line_record(command->trail, &act);
+        trail_record(command->trail, &act);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/seam.h"
 #include "cli/offline.h"
+#include "cli/trail_line.h"
 #include "proc/audit.h"
 #include "proc/recovery.h"
 
@@ -74,42 +75,45 @@ static int disable_for_good(const struct removing *r, struct err *err)
 
 /* ---- without a server ---- */
 
-static int purge_with(const struct config *config, struct store *store, struct spool *spool,
+static int purge_with(const struct user_removal *removal, struct store *store, struct spool *spool,
                       struct err *err)
 {
+    const struct config *config = removal->config;
     const struct ledger_spec spec = {.path = config->deletion_ledger.text, .store = store};
-    const struct audit_spec audit = {
-        .store = store, .spool = spool, .store_path = config_store_path(config)};
-    struct audit_repair done;
+    const struct audit_spec audit = {.store = store,
+                                     .spool = spool,
+                                     .store_path = config_store_path(config),
+                                     .trail = removal->trail};
     struct ledger *ledger = NULL;
     int rc = offline_lock_spool(spool, err)
                  ?: recovery_own_spool(store, spool, RECOVERY_START, err)
+                 ?: trail_line_use_key(removal->trail, config, store, err)
                  ?: ledger_open(&spec, &ledger, err);
 
     if (rc == 0)
-        rc = audit_purge(&audit, ledger, &done, err);
+        rc = audit_purge(&audit, ledger, err);
     ledger_free(ledger);
     return rc;
 }
 
-static int purge_reports(const struct config *config, struct store *store, struct err *err)
+static int purge_reports(const struct user_removal *removal, struct store *store, struct err *err)
 {
     struct spool *spool = NULL;
-    int rc = recovery_check_home(store, err) ?: offline_open_spool(config, &spool, err);
+    int rc = recovery_check_home(store, err) ?: offline_open_spool(removal->config, &spool, err);
 
     if (rc == 0)
-        rc = purge_with(config, store, spool, err);
+        rc = purge_with(removal, store, spool, err);
     spool_free(spool);
     return rc;
 }
 
 /* If no server has ever run, there are neither reports nor a spool. */
-static int purge_store(const struct removing *r, struct store *store, struct err *err)
+static int purge_store(const struct user_removal *removal, struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_DROP};
     int rc = store_ask(store, &op, err);
 
-    return rc < 0 || op.user_drop.left == 0 ? rc : purge_reports(r->removal->config, store, err);
+    return rc < 0 || op.user_drop.left == 0 ? rc : purge_reports(removal, store, err);
 }
 
 /* -E_BUSY: a server is running. */
@@ -122,7 +126,7 @@ static int purge_alone(const struct removing *r, struct err *err)
     int rc = offline_check_nodes(r->removal->store, err) ?: store_open(&spec, &store, err);
 
     if (rc == 0)
-        rc = purge_store(r, store, err);
+        rc = purge_store(r->removal, store, err);
     store_free(store);
     return rc;
 }
@@ -171,7 +175,9 @@ int user_remove(const struct user_removal *removal, struct err *err)
 
     if (rc < 0)
         return rc;
-    removal->removed(removal->context);
+    trail_record(
+        removal->trail,
+        &(struct trail_act){.event = TRAIL_USER, .change = "remove", .subject = removal->name});
     rc = await_end(&r, err);
     if (rc == 0)
         printf("'%s' is removed, with %" PRId64 " report%s\n", removal->name, r.reports,

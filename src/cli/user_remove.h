@@ -3,15 +3,14 @@
 
 #include "base/err.h"
 #include "core/config.h"
+#include "core/trail.h"
 #include "store/store.h"
 
 struct user_removal {
     const struct config *config;
     struct store *store; /* opened beside any server */
     const char *name;    /* in any case */
-    /* Called once the user has no access any more, and cannot regain it. */
-    void (*removed)(void *context);
-    void *context;
+    struct trail *trail; /* NULL: none is kept */
 };
 
 /* Disable the user for good, so that sessions and reports end, and wait until the reports and then

@@ -40,7 +40,7 @@ struct line {
 };
 
 struct trail {
-    char *path;
+    char *path, *system_user; /* NULL: the server */
     bool required;
     struct trail_key key;
     bool has_key;
@@ -117,7 +117,7 @@ static void add_line(const struct trail *trail, const struct trail_act *act, str
     begin_line(out, event_words[act->event]);
     add_if_known(out, "change", act->change);
     add_if_known(out, "user", act->user);
-    add_if_known(out, "system_user", act->system_user);
+    add_if_known(out, "system_user", act->user == NULL ? trail->system_user : NULL);
     add_if_known(out, "subject", act->subject);
     add_if_known(out, "address", act->address);
     add_if_known(out, "request", act->request);
@@ -150,6 +150,15 @@ void trail_record(struct trail *trail, const struct trail_act *act)
         free(line);
         atomic_fetch_add(&trail->lost, 1);
     }
+}
+
+void trail_record_purge(struct trail *trail, const struct guid *id, const char *user,
+                        const char *name)
+{
+    trail_record(trail, &(struct trail_act){.event = TRAIL_PURGE,
+                                            .subject = *user != '\0' ? user : NULL,
+                                            .report = *name != '\0' ? name : NULL,
+                                            .reference = id});
 }
 
 /* An empty line makes the thread check the file. */
@@ -341,13 +350,14 @@ static void free_trail(struct trail *trail)
     release(trail, NULL);
     trail_key_done(&trail->key);
     free(trail->path);
+    free(trail->system_user);
     free(trail);
 }
 
-static int start_trail(struct trail *trail, struct err *err)
+static int start_trail(struct trail *trail, const char *system_user, struct err *err)
 {
-    int rc = trail->path == NULL ? err_set(err, -E_NOMEM, "out of memory")
-                                 : trail_file_open(&trail->file, err);
+    bool whole = trail->path != NULL && (trail->system_user != NULL || system_user == NULL);
+    int rc = whole ? trail_file_open(&trail->file, err) : err_set(err, -E_NOMEM, "out of memory");
 
     if (rc < 0 && rc != -E_TRAIL)
         return rc;
@@ -367,7 +377,7 @@ static int start_trail(struct trail *trail, struct err *err)
     return 0;
 }
 
-int trail_open(const struct config *config, const struct trail_key *key, struct trail **ret,
+int trail_open(const struct config *config, const char *system_user, struct trail **ret,
                struct err *err)
 {
     bool required = str_eq(config->audit_required.text, "on");
@@ -382,18 +392,24 @@ int trail_open(const struct config *config, const struct trail_key *key, struct 
     if (trail == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     trail->path = strdup(config->audit_log.text);
+    trail->system_user = system_user != NULL ? strdup(system_user) : NULL;
     trail->file = (struct trail_file){.path = trail->path, .reserve = required, .fd = -1};
     trail->required = required;
     trail->last = &trail->waiting;
-    trail->has_key = key != NULL;
-    if (key != NULL)
-        trail->key = *key;
-    rc = start_trail(trail, err);
+    rc = start_trail(trail, system_user, err);
     if (rc < 0)
         free_trail(trail);
     else
         *ret = trail;
     return rc;
+}
+
+void trail_use_key(struct trail *trail, const struct trail_key *key)
+{
+    if (trail == NULL)
+        return;
+    trail->key = *key;
+    trail->has_key = true;
 }
 
 int trail_close(struct trail *trail, struct err *err)

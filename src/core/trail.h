@@ -16,7 +16,7 @@
     X(SUBMIT, "submit")     /* also one that was not accepted */                                   \
     X(DOWNLOAD, "download") /* a result, some of it, or some of its rows */                        \
     X(DELETE, "delete")     /* for each report */                                                  \
-    X(PURGE, "purge")       /* by the server: it has expired, or its deletion was broken off */    \
+    X(PURGE, "purge")       /* that no user of the API has asked for: see trail_record_purge() */  \
     X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
     X(USER, "user")         /* added, removed or changed */                                        \
     X(SIGNING_KEY, "signing_key") /* replaced */                                                   \
@@ -33,10 +33,9 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;      /* of QUEUE, USER, SIGNING_KEY, STORE: what was done: "grant" */
-    const char *user;        /* who did it, of the API's users … */
-    const char *system_user; /* … or of the machine's, on its command line; neither: the server */
-    const char *subject;     /* whose report, which user or source, if that is not `user` */
+    const char *change;  /* of QUEUE, USER, SIGNING_KEY, STORE: what was done: "grant" */
+    const char *user;    /* who did it, of the API's users; else see trail_open() */
+    const char *subject; /* whose report, which user or source, if that is not `user` */
     const char *address, *request, *report;
     const struct guid *reference; /* of which the line has a keyed hash */
     const char *outcome;          /* NULL: "done" */
@@ -59,17 +58,24 @@ struct trail;
  * it cannot be opened. */
 int trail_check_config(const struct config *config, struct err *err);
 /* Open audit_log for appending, with a separate thread that writes it; *ret is NULL if none is
- * configured. `key` may be NULL for a process whose actions have no references. -E_CONFIG as
- * trail_check_config(); a file that cannot be made or written is opened again and again. Several
- * processes may have it open. *ret is yours: trail_close(). */
-int trail_open(const struct config *config, const struct trail_key *key, struct trail **ret,
+ * configured. `system_user`, which is copied, is the user of this machine who does what no user of
+ * the API does; NULL: the server does it. -E_CONFIG as trail_check_config(); a file that cannot be
+ * made or written is opened again and again. Several processes may have it open. *ret is yours:
+ * trail_close(). */
+int trail_open(const struct config *config, const char *system_user, struct trail **ret,
                struct err *err);
+/* From now on lines have hashes of references; before any other thread records. NULL is fine. */
+void trail_use_key(struct trail *trail, const struct trail_key *key);
 /* Write what waits. -E_TRAIL if that can't be done: those lines are lost. NULL is fine. */
 int trail_close(struct trail *trail, struct err *err);
 
 /* Add a line. Never blocks; any thread. While the file can't be written lines wait, and beyond a
  * few MiB are lost; then a line "lost" says how many. NULL is fine: nothing is recorded. */
 void trail_record(struct trail *trail, const struct trail_act *act);
+/* The same of a report that expired, or whose deletion was broken off, or that a command of the
+ * machine has deleted: nothing is left of it. `user` and `name`, its type: "" if unknown. */
+void trail_record_purge(struct trail *trail, const struct guid *id, const char *user,
+                        const char *name);
 /* -E_TRAIL, with a message for a client, while audit_required is on and the file can't be written.
  */
 int trail_check(const struct trail *trail, struct err *err);

@@ -358,113 +358,174 @@ static bool is_to_be_deleted(const struct audit_finding *finding)
            finding->kind == AUDIT_LOCKED || finding->kind == AUDIT_EXPIRED;
 }
 
-static int mark_report(const struct audit_spec *spec, const struct guid *id, struct err *err)
+/* Reports that are being deleted, at most STORE_BATCH_MAX. */
+struct doomed {
+    struct store_marked reports[STORE_BATCH_MAX];
+    size_t count;
+};
+
+/* The reference is dead; if it was before, drop_deleting() deletes the row. */
+static int mark_report(const struct audit_spec *spec, struct store_marked *report, struct err *err)
 {
-    struct store_op op = {.verb = STORE_TOMBSTONE, .tombstone = {.id = *id}};
+    struct store_op op = {.verb = STORE_TOMBSTONE,
+                          .tombstone = {.id = report->id, .name = report->name}};
+    int rc = store_ask(spec->store, &op, err);
 
-    return store_ask(spec->store, &op, err);
-}
-
-static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < audit->count; i++) {
-        if (is_to_be_deleted(&audit->findings[i]))
-            rc = mark_report(spec, &audit->findings[i].id, err);
-    }
+    report->found = op.tombstone.found;
+    report->in_row = op.tombstone.in_row;
+    report->attempt = op.tombstone.attempt;
     return rc;
 }
 
-/* Those of one answer of DELETING. The rows are deleted one by one, for which a full disk has
- * room. */
-static int delete_batch(struct store *store, struct ledger *ledger,
-                        const struct store_deleting *deleting, struct err *err)
+static int remove_doomed_files(const struct audit_spec *spec, const struct store_marked *report,
+                               struct audit_repair *ret, struct err *err)
+{
+    struct spool_op op = {.verb = SPOOL_REMOVE, .id = report->id, .attempt = report->attempt};
+    struct err ignored;
+
+    if (report->attempt == 0 || report->in_row)
+        return 0;
+    ret->files +=
+        spool_result_size(spec->spool, &report->id, report->attempt, &ignored) >= 0 ? 1 : 0;
+    if (spool_run(spec->spool, &op) == 0)
+        return 0;
+    *err = op.err;
+    return op.rc;
+}
+
+/* Their files are gone. The rows are deleted one by one, for which a full disk has room. */
+static int drop_rows(const struct audit_spec *spec, struct ledger *ledger, struct doomed *doomed,
+                     struct audit_repair *ret, struct err *err)
 {
     struct guid ids[STORE_BATCH_MAX];
-    struct ledger_op record = {.ids = ids, .count = deleting->count};
+    struct ledger_op record = {.ids = ids, .count = doomed->count};
 
-    for (size_t i = 0; i < deleting->count; i++)
-        ids[i] = deleting->refs[i].id;
+    for (size_t i = 0; i < doomed->count; i++)
+        ids[i] = doomed->reports[i].id;
     if (ledger_run(ledger, &record) < 0) {
         *err = record.err;
         return record.rc;
     }
-    for (size_t i = 0; i < deleting->count; i++) {
+    for (size_t i = 0; i < doomed->count; i++) {
+        struct store_marked *report = &doomed->reports[i];
         struct store_op op = {.verb = STORE_DELETE_ROW};
 
-        op.delete_row = (struct store_delete_row){.id = ids[i], .counted = record.counted};
-        if (store_ask(store, &op, err) < 0)
+        op.delete_row = (struct store_delete_row){
+            .id = ids[i], .counted = record.counted, .user = report->user};
+        if (store_ask(spec->store, &op, err) < 0)
             return err->code;
+        trail_record_purge(spec->trail, &report->id, report->user, report->name);
+        ret->deleted++;
     }
     return 0;
 }
 
-/* Drop the rows in DELETING, whose files are gone. */
-static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledger,
-                             int64_t *ret_dropped, struct err *err)
+/* In the order of a deletion: the references are dead; the files are removed; the ledger records
+ * them; then the rows are deleted. */
+static int purge_doomed(const struct audit_spec *spec, struct ledger *ledger, struct doomed *doomed,
+                        struct audit_repair *ret, struct err *err)
+{
+    size_t found = 0;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < doomed->count; i++) {
+        rc = mark_report(spec, &doomed->reports[i], err);
+        if (doomed->reports[i].found)
+            doomed->reports[found++] = doomed->reports[i];
+    }
+    doomed->count = found;
+    for (size_t i = 0; rc == 0 && i < found; i++)
+        rc = remove_doomed_files(spec, &doomed->reports[i], ret, err);
+    return rc == 0 && found > 0 ? drop_rows(spec, ledger, doomed, ret, err) : rc;
+}
+
+static int purge_bad(const struct audit_spec *spec, const struct audit *audit,
+                     struct ledger *ledger, struct audit_repair *ret, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < audit->count;) {
+        struct doomed doomed = {.count = 0};
+
+        for (; i < audit->count && doomed.count < STORE_BATCH_MAX; i++) {
+            if (is_to_be_deleted(&audit->findings[i]))
+                doomed.reports[doomed.count++].id = audit->findings[i].id;
+        }
+        rc = purge_doomed(spec, ledger, &doomed, ret, err);
+    }
+    return rc;
+}
+
+static int purge_expired(const struct audit_spec *spec, struct ledger *ledger,
+                         struct audit_repair *ret, struct err *err)
 {
     struct store_ref refs[STORE_BATCH_MAX];
     struct store_op op;
     int rc;
 
-    *ret_dropped = 0;
     do {
+        struct doomed doomed = {.count = 0};
+
+        op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.refs = refs}};
+        op.expired.now_ms = store_now_ms(spec->store);
+        rc = store_ask(spec->store, &op, err);
+        for (size_t i = 0; rc == 0 && i < op.expired.count; i++)
+            doomed.reports[doomed.count++].id = refs[i].id;
+        rc = rc ?: purge_doomed(spec, ledger, &doomed, ret, err);
+    } while (rc == 0 && op.expired.count > 0);
+    return rc;
+}
+
+/* Delete the rows in DELETING, which a crash has left; their types are no longer known. */
+static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger,
+                         struct audit_repair *ret, struct err *err)
+{
+    struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op;
+    int rc;
+
+    do {
+        struct doomed doomed = {.count = 0};
+
         op = (struct store_op){.verb = STORE_DELETING, .deleting = {.refs = refs}};
-        rc = store_ask(spec->store, &op, err)
-                 ?: delete_batch(spec->store, ledger, &op.deleting, err);
-        *ret_dropped += (int64_t)op.deleting.count;
+        rc = store_ask(spec->store, &op, err);
+        for (size_t i = 0; rc == 0 && i < op.deleting.count; i++)
+            doomed.reports[doomed.count++].id = refs[i].id;
+        rc = rc ?: drop_rows(spec, ledger, &doomed, ret, err);
     } while (rc == 0 && op.deleting.count > 0);
     return rc;
 }
 
-/* In the order of a deletion: the references are dead; the files are removed; the ledger records
- * them; then the rows are deleted, and with the last one of a user that was removed the user's
- * row. */
+/* Finish the deletions that a crash has interrupted, and remove the users that have no report left.
+ */
 static int finish_marked(const struct audit_spec *spec, struct ledger *ledger,
                          struct audit_repair *ret, struct err *err)
 {
     struct store_op drop = {.verb = STORE_USER_DROP};
-    struct recovery recovery;
-    int64_t deleted = 0;
+    struct recovery recovery = {0};
     int rc = recovery_run(spec->store, spec->spool, "local", &recovery, err)
-                 ?: delete_tombstoned(spec, ledger, &deleted, err)
+                 ?: drop_deleting(spec, ledger, ret, err)
                  ?: store_ask(spec->store, &drop, err);
 
-    if (rc == 0)
-        *ret = (struct audit_repair){
-            .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};
+    ret->requeued += recovery.requeued;
+    ret->files += recovery.removed;
     return rc;
 }
 
 int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err)
 {
+    *ret = (struct audit_repair){0};
     if (spec->store_path != NULL)
         restore_clear(spec->store_path);
-    return mark_bad(spec, audit, err) ?: finish_marked(spec, ledger, ret, err);
+    return purge_bad(spec, audit, ledger, ret, err) ?: finish_marked(spec, ledger, ret, err);
 }
 
-static int mark_expired(const struct audit_spec *spec, struct err *err)
+int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct err *err)
 {
-    struct store_ref refs[STORE_BATCH_MAX];
-    struct store_op op;
-    int rc;
+    struct audit_repair done = {0};
 
-    do {
-        op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.refs = refs}};
-        op.expired.now_ms = store_now_ms(spec->store);
-        rc = store_ask(spec->store, &op, err);
-        for (size_t i = 0; rc == 0 && i < op.expired.count; i++)
-            rc = mark_report(spec, &refs[i].id, err);
-    } while (rc == 0 && op.expired.count > 0);
-    return rc;
-}
-
-int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct audit_repair *ret,
-                struct err *err)
-{
-    return mark_expired(spec, err) ?: finish_marked(spec, ledger, ret, err);
+    return purge_expired(spec, ledger, &done, err) ?: finish_marked(spec, ledger, &done, err);
 }
 
 /* ---- the server's own audits ---- */

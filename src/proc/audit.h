@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "core/report.h"
+#include "core/trail.h"
 #include "proc/ledger.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -59,6 +60,7 @@ struct audit_spec {
     struct store *store;
     struct spool *spool;
     const char *store_path; /* of an embedded store whose lock the caller has; else NULL */
+    struct trail *trail;    /* has a line for each report that a repair deletes; may be NULL */
     bool serving;
     int64_t grace_ms;
     /* Between looks: wait so long; false: give up (-E_CANCELLED). Only with `serving`. */
@@ -88,8 +90,7 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
                  struct audit_repair *ret, struct err *err);
 /* The same without an audit, for what a server would purge: what has expired, and users that were
  * removed. */
-int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct audit_repair *ret,
-                struct err *err);
+int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct err *err);
 
 /* The server's own audit: a thread that runs it every minute and counts the findings. */
 struct auditor;

@@ -31,66 +31,52 @@ char *backup_store_url(const char *path)
     return path == NULL || asprintf(&url, "sqlite:%s", path) < 0 ? NULL : url;
 }
 
-/* Run one verb for all reports, in a few commits. */
-static int run_for_all(struct store *store, enum store_verb verb, const struct guid *ids,
-                       size_t count, struct err *err)
-{
-    struct store_op *ops = calloc(count, sizeof(*ops));
-    int rc;
-
-    if (ops == NULL)
-        return err_no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        ops[i].verb = verb;
-        if (verb == STORE_TOMBSTONE)
-            ops[i].tombstone.id = ids[i];
-        else
-            ops[i].delete_row.id = ids[i];
-    }
-    rc = store_run_all(store, ops, count);
-    for (size_t i = 0; i < count && rc < 0; i++) {
-        if (ops[i].rc < 0)
-            *err = ops[i].err;
-    }
-    free(ops);
-    return rc;
-}
-
-static int erase(struct store *store, const struct guid *ids, size_t count, struct err *err)
-{
-    if (count == 0)
-        return 0;
-    return run_for_all(store, STORE_TOMBSTONE, ids, count, err)
-               ?: run_for_all(store, STORE_DELETE_ROW, ids, count, err);
-}
-
 /* The arguments of erase_reports(), and its progress. */
 struct erasing {
     struct store *store;
+    struct trail *trail;
     erase_fn *wanted;
     void *context;
     int64_t erased;
 };
 
+static int erase(const struct erasing *erasing, struct store_marked *reports, size_t count,
+                 struct err *err)
+{
+    struct store_op mark = {
+        .verb = STORE_TOMBSTONE_MANY,
+        .tombstone_many = {.state = -1, .token = guid_new(), .reports = reports, .count = count}};
+    struct store_op drop = {.verb = STORE_DELETE_ROWS,
+                            .delete_rows = {.reports = reports, .count = count}};
+    int rc = count == 0 ? 0
+                        : store_ask(erasing->store, &mark, err)
+                              ?: store_ask(erasing->store, &drop, err);
+
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        trail_record_purge(erasing->trail, &reports[i].id, reports[i].user, reports[i].name);
+    return rc;
+}
+
 /* A store_page_fn. */
 static int erase_wanted(void *context, const struct store_scanned *reports, size_t count,
                         struct err *err)
 {
+    struct store_marked wanted[STORE_SCAN_MAX] = {0};
     struct erasing *erasing = context;
-    struct guid ids[STORE_SCAN_MAX];
-    size_t wanted = 0;
+    size_t found = 0;
 
     for (size_t i = 0; i < count; i++) {
         if (erasing->wanted(erasing->context, &reports[i]))
-            ids[wanted++] = reports[i].id;
+            wanted[found++].id = reports[i].id;
     }
-    erasing->erased += (int64_t)wanted;
-    return erase(erasing->store, ids, wanted, err);
+    erasing->erased += (int64_t)found;
+    return erase(erasing, wanted, found, err);
 }
 
-int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)
+int64_t erase_reports(struct store *store, struct trail *trail, erase_fn *wanted, void *context,
+                      struct err *err)
 {
-    struct erasing erasing = {.store = store, .wanted = wanted, .context = context};
+    struct erasing erasing = {.store = store, .trail = trail, .wanted = wanted, .context = context};
     int rc = store_scan_pages(store, erase_wanted, &erasing, err);
 
     return rc < 0 ? rc : erasing.erased;
@@ -275,7 +261,7 @@ static int back_up_results(struct backing *b, struct err *err)
 
     if (rc < 0)
         return rc;
-    erased = erase_reports(b->store, is_unwanted, b, err);
+    erased = erase_reports(b->store, NULL, is_unwanted, b, err);
     if (erased < 0 || b->rc < 0)
         return b->rc < 0 ? b->rc : (int)erased;
     SEAM_STEP("backup", "results", "copied");

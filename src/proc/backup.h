@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/trail.h"
 #include "proc/ledger.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -87,9 +88,10 @@ struct restore_counts {
 };
 
 /* Apply the ledgers to an existing store that no server uses: delete rows, chunks and files of
- * every report that they name, and end all sessions. May be repeated. */
+ * every report that they name, and end all sessions. May be repeated. `trail`, which may be
+ * NULL, gets a line for each. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
-                  struct restore_counts *ret, struct err *err);
+                  struct trail *trail, struct restore_counts *ret, struct err *err);
 
 struct restore_spec {
     const char *folder;  /* of the backup */
@@ -97,7 +99,8 @@ struct restore_spec {
     struct spool *spool; /* to put the results into; the caller has its lock */
     bool overwrite;      /* the store that is there, which no server may use */
     const struct ledgers *ledgers;
-    bool unchecked; /* against what the store that is overwritten knows of them */
+    bool unchecked;      /* against what the store that is overwritten knows of them */
+    struct trail *trail; /* of what is deleted again, or left out; NULL: none is kept */
     backup_progress_fn *progress;
     void *context;
 };

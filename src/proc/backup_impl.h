@@ -7,8 +7,9 @@
 /* Look at every report of the store, also in DELETING; true: erase it (row and result in the row;
  * not files). */
 typedef bool erase_fn(void *context, const struct store_scanned *report);
-/* How many were erased, or -E_*. */
-int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err);
+/* How many were erased, or -E_*. `trail`: has a line for each; NULL: none. */
+int64_t erase_reports(struct store *store, struct trail *trail, erase_fn *wanted, void *context,
+                      struct err *err);
 
 /* FOLDER/NAME, yours; NULL: no memory. */
 char *backup_path(const char *folder, const char *name);

@@ -88,23 +88,22 @@ void deletion_leave_unfinished(struct purger *purger, const struct err *err)
     lock_release(&purger->lock);
 }
 
-static const char *if_known(const char *text)
-{
-    return *text != '\0' ? text : NULL;
-}
-
 static void record_gone(struct purger *purger, const struct deletion_gone *gone,
                         const struct deletion_asker *asker)
 {
-    bool own = asker->user != NULL && str_eq(asker->user, gone->user);
+    bool own = *gone->user == '\0' || (asker->user != NULL && str_eq(asker->user, gone->user));
 
+    if (asker->user == NULL) {
+        trail_record_purge(purger->spec.trail, gone->id, gone->user, gone->name);
+        return;
+    }
     trail_record(purger->spec.trail,
-                 &(struct trail_act){.event = asker->user != NULL ? TRAIL_DELETE : TRAIL_PURGE,
+                 &(struct trail_act){.event = TRAIL_DELETE,
                                      .user = asker->user,
-                                     .subject = own ? NULL : if_known(gone->user),
+                                     .subject = own ? NULL : gone->user,
                                      .address = asker->address,
                                      .request = asker->request,
-                                     .report = if_known(gone->name),
+                                     .report = *gone->name != '\0' ? gone->name : NULL,
                                      .reference = gone->id});
 }
 

@@ -67,14 +67,14 @@ static int settle_store(struct store *store, struct err *err)
 /* Sessions first: if the restore ends early and a server is started on this store, no old token is
  * valid. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
-                  struct restore_counts *ret, struct err *err)
+                  struct trail *trail, struct restore_counts *ret, struct err *err)
 {
     struct restoring r = {.store = store, .spool = spool, .ledgers = ledgers, .err = err};
     int rc = recovery_end_sessions(store, &r.counts.ended, err);
 
     if (rc < 0)
         return rc;
-    r.counts.deleted = erase_reports(store, remove_deleted, &r, err);
+    r.counts.deleted = erase_reports(store, trail, remove_deleted, &r, err);
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
@@ -267,7 +267,7 @@ static int restore_results(struct restoring *r, struct err *err)
 
     if (rc < 0)
         return rc;
-    erased = erase_reports(r->store, restore_result, r, err);
+    erased = erase_reports(r->store, r->spec->trail, restore_result, r, err);
     if (r->rc < 0 || erased < 0)
         return r->rc < 0 ? r->rc : (int)erased;
     SEAM_STEP("restore", "results", "copied");
@@ -342,7 +342,7 @@ static int make_store(struct restoring *r, struct err *err)
                  ?: requeue(r->store, err);
     if (rc < 0)
         return rc;
-    r->counts.deleted = erase_reports(r->store, is_deleted_report, r, err);
+    r->counts.deleted = erase_reports(r->store, r->spec->trail, is_deleted_report, r, err);
     SEAM_STEP("restore", "deletions", "applied");
     return r->counts.deleted < 0 ? (int)r->counts.deleted
                                  : ledgers_record(r->ledgers, &r->kept, r->store, err);

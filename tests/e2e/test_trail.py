@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -159,11 +160,13 @@ def test_the_queue_a_signing_key_and_a_reload_are_in_it(new_server, trail):
     client = server.client("alice")
     client.call("POST", "/Admin/Queue", json={"paused": True, "source": "data"})
     client.call("POST", "/Admin/Queue", json={"paused": False, "source": "data"})
+    client.call("POST", "/Admin/Queue", json={"paused": True, "node": socket.gethostname()})
     server.reload()
     assert server.run("signing-key", "rotate", "receipt", "-c", "reportd.conf").returncode == 0
     assert await_line(trail, event="signing_key", change="rotate")["subject"] == "receipt"
     assert await_line(trail, event="queue", change="pause")["subject"] == "data"
     assert await_line(trail, event="queue", change="resume", user="alice")
+    assert await_line(trail, event="queue", change="drain")["subject"] == socket.gethostname()
     assert await_line(trail, event="reload")["outcome"] == "done"
 
 
@@ -183,6 +186,56 @@ def test_a_renamed_file_is_written_until_sighup_and_both_are_searched(make_serve
     assert [line["event"] for line in find(server, first, trail)] == ["delete"]
     older.rename(trail.with_name("trail.log.1.gz"))
     assert "compressed" in server.run("trail", "find", "-c", "reportd.conf", first).stderr
+
+
+def is_purge_by_hand(line):
+    return forms(line) == ("purge", None, "Quick", "done") and line["subject"] == "alice" and bool(line["system_user"])
+
+
+@pytest.mark.stores(*STORES)
+def test_what_a_command_deletes_without_a_server_has_a_line_for_each_report(new_server, trail):
+    server = new_server(audit_log=trail).start()
+    client = server.client("alice")
+    kept, gone, expired, marked = (client.complete("Quick", ProductID="1") for _ in range(4))
+    client.delete(gone)
+    server.stop()
+    store = server.store
+    store.copy_report(kept, [gone])  # as a backup would have it
+    assert "1 deletion applied" in server.run("restore", "-c", "reportd.conf", "--ledger", "deletions.ledger").stdout
+    store.sql(f"UPDATE report SET expires_ms = 1 WHERE id = {store.literal(expired)}")
+    store.sql(f"UPDATE report SET state = 4, expires_ms = NULL WHERE id = {store.literal(marked)}")
+    server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert "with 1 report" in server.user("remove", "alice")
+    for reference in (gone, expired, kept):
+        assert is_purge_by_hand(find(server, reference)[-1]), find(server, reference)
+    line = find(server, marked)[-1]  # of which a crash has left nothing but the reference
+    assert (line["event"], line["subject"], "report" in line) == ("purge", "alice", False)
+    assert [line["event"] for line in lines_of(trail)].count("purge") == 4
+
+
+def test_a_deletion_that_a_restore_applies_again_has_a_line(make_server, trail):
+    server = make_server(audit_log=trail)
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    assert server.run("backup", "-c", "reportd.conf", "backup").returncode == 0
+    client.delete(reference)
+    server.stop()
+    assert server.run("restore", "-c", "reportd.conf", "--force", "backup").returncode == 0
+    assert [line["event"] for line in find(server, reference)] == ["submit", "delete", "purge"]
+    assert is_purge_by_hand(find(server, reference)[-1])
+
+
+@pytest.mark.parametrize("words", [["fsck", "--repair"], ["restore", "--ledger", "deletions.ledger"], ["user", "remove", "alice"]], ids=" ".join)
+def test_a_command_that_cannot_record_what_it_deletes_deletes_nothing(new_server, trail, words):
+    server = new_server(audit_log=trail, audit_required="on").start()
+    server.client("alice").complete("Quick", ProductID="1")
+    server.stop()
+    server.store.sql("UPDATE report SET expires_ms = 1")
+    trail.unlink()
+    trail.parent.rmdir()
+    done = server.run(*words[:1], "-c", "reportd.conf", *words[1:])
+    assert done.returncode == 1 and "audit_required is on: nothing was done" in done.stderr
+    assert server.store.sql("SELECT count(*) FROM report") == ["1"]
 
 
 @pytest.fixture

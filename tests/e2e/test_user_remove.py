@@ -103,6 +103,26 @@ def test_a_command_that_is_killed_leaves_the_rest_to_the_next_start(own_server):
     leaver.assert_gone()
 
 
+def test_on_every_node_the_user_is_dead_when_the_command_returns(make_cluster):
+    cluster = make_cluster(nodes=2)
+    cluster.add_user("leaver")
+    clients = cluster.clients("leaver")
+    references = [clients[0].complete("Quick", ProductID="1"), *(clients[0].order("Endless") for _ in range(2)), clients[1].order("Quick", ProductID="1")]
+    for reference in references[1:3]:  # a worker of each node is held
+        clients[1].wait_for(reference, "processing")
+    with Events(clients[0]) as first, Events(clients[1]) as second:
+        poll(lambda: first.seen and second.seen)
+        assert "with 4 reports" in cluster.nodes[1].user("remove", "leaver")
+        for client in clients:
+            assert client.get("/User/Me").status_code == 401
+            assert all(client.status(reference).status_code == 401 for reference in references)
+            assert Client(client.url).call("POST", "/User/Login", json={"username": "leaver", "password": PASSWORD}).status_code == 401
+        assert cluster.sql("SELECT count(*) FROM report") == cluster.sql("SELECT count(*) FROM session") == ["0"]
+        poll(lambda: first.ended and second.ended, what="the end of both streams")
+    for node in cluster.nodes:
+        assert node.client("alice").complete("Quick", ProductID="1")
+
+
 def test_who_gets_the_name_again_is_another_user(shared):
     leaver = Leaver(shared)
     key = {"Idempotency-Key": new_marker("key")}
