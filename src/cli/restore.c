@@ -34,12 +34,12 @@ static void usage(FILE *out)
             "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
             "Restore the store and the results of DIR, which reportd backup made, to where\n"
             "the configuration says. No server may be running. Every deletion in the\n"
-            "deletion ledger is applied again, and all sessions end. If it was killed, run\n"
-            "it again.\n\n"
+            "deletion ledger is applied again, all sessions end, and all API keys are\n"
+            "suspended until reportd key enable. If it was killed, run it again.\n\n"
             "Without DIR, the store is already in place, restored by PostgreSQL's tools or by\n"
             "copying its files: every report that a ledger names is deleted from it, with\n"
-            "its result, and all sessions end. Run it before the first node starts, with the\n"
-            "ledgers of all nodes.\n\n"
+            "its result, all sessions end, and all API keys are suspended. Run it before the\n"
+            "first node starts, with the ledgers of all nodes.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  --ledger FILE      a deletion ledger, in place of the configuration's; may\n"
             "                     be repeated\n"
@@ -249,7 +249,13 @@ static void print_restored(const struct restore *r)
         printf("%" PRId64 " report%s restored, ", r->counts.reports,
                r->counts.reports == 1 ? "" : "s");
     printf("%" PRId64 " deletion%s applied again, %" PRId64 " session%s ended\n", r->counts.deleted,
-           r->counts.deleted == 1 ? "" : "s", r->counts.ended, r->counts.ended == 1 ? "" : "s");
+           r->counts.deleted == 1 ? "" : "s", r->counts.ended.sessions,
+           r->counts.ended.sessions == 1 ? "" : "s");
+    if (r->counts.ended.keys > 0)
+        fprintf(stderr,
+                "reportd restore: API keys that are suspended, since some may have been removed "
+                "since the backup: %" PRId64 "; see reportd key list, then enable or remove them\n",
+                r->counts.ended.keys);
     if (r->counts.lost > 0)
         fprintf(stderr,
                 "reportd restore: %" PRId64

@@ -318,7 +318,7 @@ static int read_hash(const char *name, char hash[PASSWORD_HASH_TEXT], struct err
 
 /* A grant of a report that does not exist yet is valid, but it may be a typing error, so it is
  * reported. */
-static void warn_of_unknown(const struct config *config, const struct words *grants)
+void user_warn_of_unknown(const char *verb, const struct config *config, const struct words *grants)
 {
     const struct catalog_spec spec = {.folder = config->reports.text};
     struct catalog *catalog;
@@ -335,7 +335,7 @@ static void warn_of_unknown(const struct config *config, const struct words *gra
             catalog_release(catalog, def);
         } else if (!str_eq(nearest.typed, "*")) {
             catalog_nearest(catalog, &nearest);
-            fprintf(stderr, "reportd user: warning: there is no report '%s' in %s yet%s\n",
+            fprintf(stderr, "reportd %s: warning: there is no report '%s' in %s yet%s\n", verb,
                     nearest.typed, config->reports.text, nearest_words(&nearest, "", words));
         }
     }
@@ -675,9 +675,9 @@ static int run_action(struct command *command, struct err *err)
     if (rc == 0)
         rc = command->action->run(command, err);
     if (rc == 0 && command->action->run == do_add)
-        warn_of_unknown(config, &command->grants);
+        user_warn_of_unknown("user", config, &command->grants);
     if (rc == 0 && command->action->run == do_grant)
-        warn_of_unknown(config, &command->rest);
+        user_warn_of_unknown("user", config, &command->rest);
     if (rc == 0)
         record_user_change(command);
     rc = trail_line_close(command->trail, rc, err);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "core/config.h"
 #include "core/trail.h"
 #include "store/store.h"
 
@@ -29,5 +30,8 @@ int user_grants_with(const char *old, const struct words *words, char **ret, str
 /* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is not an
  * address. */
 int user_allow_list(const struct words *words, char **ret, struct err *err);
+/* Say on standard error which of these reports, as they were granted, are not there. */
+void user_warn_of_unknown(const char *verb, const struct config *config,
+                          const struct words *grants);
 /* Of STORE_USER_CHANGE: "default" is -1, NULL 0. -E_INVALID. */
 int user_read_limit(const char *text, int *ret, struct err *err);

@@ -10,8 +10,7 @@
 #include "base/json.h"
 #include "base/wrap.h"
 
-/* Print `list`, cut at `between`, with a comma and a space between the entries. */
-static void print_entries(const char *list, char between, const char *if_none)
+void user_list_print_entries(const char *list, char between, const char *if_none)
 {
     fputs(*list == '\0' ? if_none : "", stdout);
     for (; *list != '\0'; list++) {
@@ -46,13 +45,12 @@ static void print_table(const struct user *users, size_t count, int64_t now_ms)
         printf("%s%*s  %-8s  %-8s  ", user->name, pad, "", user->is_operator ? "operator" : "user",
                state_name(user, now_ms));
         printf("%-18s  ", user->allow[0] != '\0' ? user->allow : "anywhere");
-        print_entries(user->grants, '\n', "none");
+        user_list_print_entries(user->grants, '\n', "none");
         putchar('\n');
     }
 }
 
-/* Add the entries of `list` as a JSON array. */
-static void add_entries(struct buf *b, const char *key, const char *list, char between)
+void user_list_add_entries(struct buf *b, const char *key, const char *list, char between)
 {
     json_add_key(b, key);
     buf_add_char(b, '[');
@@ -89,8 +87,8 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     add_limit(b, "runningLimit", user->running_limit);
     json_add_bool(b, "disabled", user->disabled);
     json_add_member(b, "lockedUntil", locked ? until : NULL);
-    add_entries(b, "allow", user->allow, ' ');
-    add_entries(b, "grants", user->grants, '\n');
+    user_list_add_entries(b, "allow", user->allow, ' ');
+    user_list_add_entries(b, "grants", user->grants, '\n');
     buf_add_char(b, '}');
 }
 

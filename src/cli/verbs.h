@@ -10,6 +10,10 @@
       "add|passwd|disable|enable|remove|grant|revoke|allow|operator|limit|import|list [-c FILE] "  \
       "[ARGUMENTS]",                                                                               \
       "Manage the users of the API")                                                               \
+    X(key, "key",                                                                                  \
+      "add|list|remove|enable [-c FILE] [--user USER] [--grant REPORT…] [--allow CIDR…] "      \
+      "[--expires TIME] [--operator] [--json] [NAME…]",                                            \
+      "Manage API keys")                                                                           \
     X(check, "check", "[-c FILE] [--strict] PATH…", "Check report definitions")                    \
     X(try, "try", "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                \
       "Run a report without a server")                                                             \

@@ -156,8 +156,11 @@
       "expires_ms) used_refresh(session_id hash access used_ms) "                                  \
       "login_address(user_id address succeeded_ms failures first_failure_ms "                      \
       "locked_until_ms) "                                                                          \
-      "index(account_name session_of_user session_expiry user_removed account_removed)",           \
-      "", "users, their sessions and addresses")                                                   \
+      "api_key(id user_id name hash grants allow operator suspended created_ms expires_ms "        \
+      "used_ms) "                                                                                  \
+      "index(account_name session_of_user session_expiry user_removed account_removed "            \
+      "api_key_name)",                                                                             \
+      "", "users, their sessions, API keys and addresses")                                         \
     X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
     X(CHANGED, "changed_user(user_id)", "", "users that another process has changed")              \
     X(WAITING,                                                                                     \

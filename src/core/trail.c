@@ -117,6 +117,7 @@ static void add_line(const struct trail *trail, const struct trail_act *act, str
     begin_line(out, event_words[act->event]);
     add_if_known(out, "change", act->change);
     add_if_known(out, "user", act->user);
+    add_if_known(out, "key", act->key);
     add_if_known(out, "system_user", act->user == NULL ? trail->system_user : NULL);
     add_if_known(out, "subject", act->subject);
     add_if_known(out, "address", act->address);

@@ -19,6 +19,7 @@
     X(PURGE, "purge")       /* that no user of the API has asked for: see trail_record_purge() */  \
     X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
     X(USER, "user")         /* added, removed or changed */                                        \
+    X(KEY, "key")           /* added, removed or enabled */                                        \
     X(SIGNING_KEY, "signing_key") /* replaced */                                                   \
     X(STORE, "store")             /* moved to PostgreSQL, or not */                                \
     X(RELOAD, "reload")           /* by SIGHUP */
@@ -33,8 +34,9 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;  /* of QUEUE, USER, SIGNING_KEY, STORE: what was done: "grant" */
+    const char *change;  /* of QUEUE, USER, KEY, SIGNING_KEY, STORE: what was done: "grant" */
     const char *user;    /* who did it, of the API's users; else see trail_open() */
+    const char *key;     /* the name of the API key it was done with; of KEY: which it is about */
     const char *subject; /* whose report, which user or source, if that is not `user` */
     const char *address, *request, *report;
     const struct guid *reference; /* of which the line has a keyed hash */

@@ -7,6 +7,34 @@
 #include "base/address.h"
 #include "base/str.h"
 
+static void key_free(struct user_key *key)
+{
+    if (key == NULL)
+        return;
+    free(key->name);
+    free(key->allow);
+    free(key->grants);
+    free(key);
+}
+
+bool user_set_key(struct user *user, char *name, char *allow, char *grants)
+{
+    const struct user_key given = {name, allow, grants};
+    struct user_key *key = malloc(sizeof(*key));
+
+    if (key != NULL)
+        *key = given;
+    if (key == NULL || name == NULL || allow == NULL || grants == NULL) {
+        free(name);
+        free(allow);
+        free(grants);
+        free(key);
+        return false;
+    }
+    user->key = key;
+    return true;
+}
+
 void user_done(struct user *user)
 {
     if (user == NULL)
@@ -15,13 +43,21 @@ void user_done(struct user *user)
     free(user->password_hash);
     free(user->allow);
     free(user->grants);
+    key_free(user->key);
     *user = (struct user){0};
+}
+
+static bool has_grant(const char *grants, const char *report)
+{
+    return str_has_line(grants, "*") || str_has_line(grants, report);
 }
 
 bool user_may_run(const struct user *user, const char *report)
 {
-    return !user->disabled &&
-           (str_has_line(user->grants, "*") || str_has_line(user->grants, report));
+    const struct user_key *key = user->key;
+
+    return !user->disabled && has_grant(user->grants, report) &&
+           (key == NULL || key->grants[0] == '\0' || has_grant(key->grants, report));
 }
 
 bool user_is_locked(const struct user *user, int64_t now_ms)
@@ -29,14 +65,18 @@ bool user_is_locked(const struct user *user, int64_t now_ms)
     return user->locked_until_ms > now_ms;
 }
 
-bool user_may_come_from(const struct user *user, const char *address)
+static bool allows(const char *allow, const char *address)
 {
-    const char *allow = user->allow;
     struct address from;
 
     if (allow == NULL || allow[strspn(allow, " ")] == '\0')
         return true;
     return address_read(address, &from) && network_list_has(allow, &from);
+}
+
+bool user_may_come_from(const struct user *user, const char *address)
+{
+    return allows(user->allow, address) && (user->key == NULL || allows(user->key->allow, address));
 }
 
 enum user_allow user_allow_check(const char *entry, char network[USER_NETWORK_TEXT])

@@ -10,10 +10,12 @@
 #include "base/guid.h"
 #include "base/str.h"
 #include "ctl/credentials.h"
+#include "ctl/token_source.h"
 
 struct api {
     struct http *http;
     struct credentials credentials;
+    bool from_environment;     /* the token is, and there is no login */
     struct http_answer answer; /* the last one */
     json_t *refusal;           /* its JSON, if it has any */
     bool json;
@@ -121,25 +123,93 @@ static int get_tokens(struct http *http, const char *path, json_t *body,
     return rc;
 }
 
+static int save_login(const struct http *http, const char *user, struct credentials *credentials,
+                      struct err *err)
+{
+    int lock;
+    int rc = credentials_lock(&lock, err);
+
+    if (rc < 0)
+        return rc;
+    credentials->server = strdup(http_server(http));
+    credentials->user = strdup(user);
+    if (http_cacert(http) != NULL)
+        credentials->cacert = strdup(http_cacert(http));
+    rc = credentials->server != NULL && credentials->user != NULL
+             ? credentials_save(credentials, err)
+             : err_set(err, -E_NOMEM, "out of memory");
+    close(lock);
+    return rc;
+}
+
 int api_login(struct http *http, const char *user, const char *password, struct err *err)
 {
     struct credentials credentials = {.server = NULL};
     json_t *body = json_pack("{ss ss}", "username", user, "password", password);
-    int lock;
-    int rc =
-        get_tokens(http, "/User/Login", body, &credentials, err) ?: credentials_lock(&lock, err);
+    int rc = get_tokens(http, "/User/Login", body, &credentials, err)
+                 ?: save_login(http, user, &credentials, err);
 
-    if (rc == 0) {
-        credentials.server = strdup(http_server(http));
-        credentials.user = strdup(user);
-        if (http_cacert(http) != NULL)
-            credentials.cacert = strdup(http_cacert(http));
-        rc = credentials.server != NULL && credentials.user != NULL
-                 ? credentials_save(&credentials, err)
-                 : err_set(err, -E_NOMEM, "out of memory");
-        close(lock);
-    }
     json_decref(body);
+    credentials_done(&credentials);
+    return rc;
+}
+
+/* Whose token is it? */
+static int ask_name(struct http *http, const char *token, char **ret, struct err *err)
+{
+    const struct http_request request = {
+        .method = "GET", .path = "/User/Me", .token = token, .repeatable = true};
+    struct http_answer answer;
+    json_t *json = NULL;
+    const char *name;
+    int rc = http_send(http, &request, &answer, err);
+
+    if (rc == 0 && answer.status != 200)
+        rc = read_refusal(http, &answer, &json, err);
+    if (rc == 0) {
+        json = json_loadb(buf_str(&answer.body), answer.body.len, 0, NULL);
+        name = json_string_value(json_object_get(json_object_get(json, "data"), "name"));
+        *ret = name != NULL ? strdup(name) : NULL;
+        if (*ret == NULL)
+            rc = err_set(err, -E_BUSY, "%s does not answer as a reportd does; is it one?",
+                         http_server(http));
+    }
+    json_decref(json);
+    http_answer_done(&answer);
+    return rc;
+}
+
+/* What is remembered holds wherever the next command runs. */
+static int absolute_path(const char *path, char **ret, struct err *err)
+{
+    char *folder = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
+    int rc = folder == NULL || asprintf(ret, "%s%s%s", folder, path[0] == '/' ? "" : "/", path) < 0
+                 ? err_set(err, -E_NOMEM, "out of memory")
+                 : 0;
+
+    free(folder);
+    return rc;
+}
+
+int api_login_without(struct http *http, const char *key_file, const char *token_command,
+                      char **ret_user, struct err *err)
+{
+    struct credentials credentials = {.server = NULL};
+    char *token = NULL;
+    int rc = key_file != NULL ? absolute_path(key_file, &credentials.key_file, err)
+                                    ?: token_from_file(key_file, &token, err)
+                              : token_from_command(token_command, &token, err);
+
+    if (rc == 0)
+        rc = ask_name(http, token, ret_user, err);
+    if (rc == 0 && token_command != NULL) {
+        credentials.token_command = strdup(token_command);
+        credentials.access_token = token;
+        token = NULL;
+    }
+    if (rc == 0)
+        rc = save_login(http, *ret_user, &credentials, err);
+    free(token);
     credentials_done(&credentials);
     return rc;
 }
@@ -162,6 +232,37 @@ static int check_logged_in_at(const struct api *api, const char *server, struct 
     return rc;
 }
 
+/* The token in the environment says nothing of where it is valid. */
+static int use_token_variable(struct api *api, const char *token, const char *server,
+                              struct err *err)
+{
+    if (server == NULL)
+        return err_set(err, -E_INVALID,
+                       TOKEN_VARIABLE " is set: say which server it is for, with --server URL");
+    api->from_environment = true;
+    api->credentials.server = strdup(server);
+    api->credentials.access_token = strdup(token);
+    return api->credentials.server != NULL && api->credentials.access_token != NULL
+               ? 0
+               : err_set(err, -E_NOMEM, "out of memory");
+}
+
+static int take_credentials(struct api *api, const struct ctl_options *options, struct err *err)
+{
+    struct credentials *credentials = &api->credentials;
+    const char *token;
+    int rc = token_from_environment(&token, err);
+
+    if (rc < 0)
+        return rc;
+    if (token != NULL)
+        return use_token_variable(api, token, options->server, err);
+    rc = credentials_load(credentials, err);
+    if (rc == 0 && credentials->key_file != NULL)
+        rc = token_from_file(credentials->key_file, &credentials->access_token, err);
+    return rc;
+}
+
 int api_open(const struct ctl_options *options, struct api **ret, struct err *err)
 {
     struct api *api = calloc(1, sizeof(*api));
@@ -170,7 +271,7 @@ int api_open(const struct ctl_options *options, struct api **ret, struct err *er
     if (api == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     api->json = options->json != NULL;
-    rc = credentials_load(&api->credentials, err)
+    rc = take_credentials(api, options, err)
              ?: http_new(api->credentials.server,
                          options->cacert != NULL ? options->cacert : api->credentials.cacert,
                          &api->http, err)
@@ -194,12 +295,37 @@ void api_free(struct api *api)
     free(api);
 }
 
+static int exchange_token(struct api *api, struct credentials *now, struct err *err)
+{
+    json_t *body;
+    int rc;
+
+    if (now->token_command != NULL) {
+        free(now->access_token);
+        now->access_token = NULL;
+        return token_from_command(now->token_command, &now->access_token, err);
+    }
+    body = json_pack("{ss}", "refreshToken", now->refresh_token);
+    rc = get_tokens(api->http, "/User/RefreshToken", body, now, err);
+    json_decref(body);
+    if (rc == -E_AUTH)
+        err_set(err, -E_AUTH, "the login has ended; run: reportctl login --server %s -u %s",
+                now->server, now->user);
+    return rc;
+}
+
+/* A key, or what the environment has, stays what it is. */
+static bool can_renew(const struct api *api)
+{
+    return !api->from_environment && api->credentials.key_file == NULL;
+}
+
 /* Exchange the refresh token, unless another reportctl has just done so: both have the same pair,
- * and exchanging one refresh token twice would end the session for both. */
+ * and exchanging one refresh token twice would end the session for both. Or run the command
+ * again. */
 static int renew(struct api *api, struct err *err)
 {
     struct credentials now;
-    json_t *body;
     int lock;
     int rc = credentials_lock(&lock, err);
 
@@ -207,19 +333,12 @@ static int renew(struct api *api, struct err *err)
         return rc;
     rc = credentials_load(&now, err);
     if (rc == 0 && (!str_eq(now.server, api->credentials.server) ||
-                    !str_eq(now.user, api->credentials.user))) {
+                    !str_eq(now.user, api->credentials.user) || now.access_token == NULL)) {
         credentials_done(&now);
         rc = err_set(err, -E_AUTH, "another login has taken place meanwhile; run this again");
     }
     if (rc == 0 && str_eq(now.access_token, api->credentials.access_token)) {
-        body = json_pack("{ss}", "refreshToken", now.refresh_token);
-        rc = get_tokens(api->http, "/User/RefreshToken", body, &now, err);
-        json_decref(body);
-        if (rc == 0)
-            rc = credentials_save(&now, err);
-        else if (rc == -E_AUTH)
-            err_set(err, -E_AUTH, "the login has ended; run: reportctl login --server %s -u %s",
-                    now.server, now.user);
+        rc = exchange_token(api, &now, err) ?: credentials_save(&now, err);
         if (rc != 0)
             credentials_done(&now);
     }
@@ -273,7 +392,7 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
     json_decref(api->refusal);
     api->refusal = NULL;
     rc = send_with_token(api, request, err);
-    if (rc == 0 && api->answer.status == 401) {
+    if (rc == 0 && api->answer.status == 401 && can_renew(api)) {
         rc = renew(api, err) ?: send_with_token(api, request, err);
     }
     if (rc != 0)

@@ -15,12 +15,19 @@ struct api;
  * message. */
 int api_login(struct http *http, const char *user, const char *password, struct err *err);
 
+/* With an API key in a file, or with what a command prints: see whether the server accepts it, and
+ * save which of them it is; the other one is NULL. As api_login(); *ret_user, its name, is yours to
+ * free(). */
+int api_login_without(struct http *http, const char *key_file, const char *token_command,
+                      char **ret_user, struct err *err);
+
 /* Open the server that login saved; -E_AUTH if there is none, or if --server names another one: a
- * token is sent only to its own server. *ret is yours: api_free(). */
+ * token is sent only to its own server. One in REPORTCTL_TOKEN is sent to that of --server, which
+ * must be given then (-E_INVALID). *ret is yours: api_free(). */
 int api_open(const struct ctl_options *options, struct api **ret, struct err *err);
 void api_free(struct api *api); /* NULL is fine */
 
-/* Send it with the access token, which is replaced once if the server calls it expired. 0: the
+/* Send it with the access token, which is replaced once if the server does not accept it. 0: the
  * server did it, and *ret_envelope (if not NULL) is the answer's JSON, yours to json_decref().
  * Else -E_*, with the server's message and what to do: -E_AUTH, -E_LIMIT, -E_UNKNOWN_REFERENCE
  * (also for an unknown report name), -E_BUSY (no server), -E_CANCELLED, -E_IO, and others for a

@@ -22,6 +22,8 @@ void credentials_done(struct credentials *credentials)
     free(credentials->user);
     free(credentials->access_token);
     free(credentials->refresh_token);
+    free(credentials->key_file);
+    free(credentials->token_command);
     free(credentials->cacert);
     *credentials = (struct credentials){.server = NULL};
 }
@@ -86,6 +88,14 @@ static int read_credentials(const char *path, json_t **ret, struct err *err)
     return 0;
 }
 
+static bool are_whole(const struct credentials *found)
+{
+    bool has_pair = found->access_token != NULL && found->refresh_token != NULL;
+
+    return found->server != NULL && found->user != NULL &&
+           (has_pair || found->key_file != NULL || found->token_command != NULL);
+}
+
 int credentials_load(struct credentials *ret, struct err *err)
 {
     struct credentials found;
@@ -97,12 +107,14 @@ int credentials_load(struct credentials *ret, struct err *err)
     rc = add_path(&path, "credentials.json", false, err)
              ?: read_credentials(buf_str(&path), &object, err);
     if (rc == 0) {
-        found = (struct credentials){copy_member(object, "server"), copy_member(object, "user"),
-                                     copy_member(object, "accessToken"),
-                                     copy_member(object, "refreshToken"),
-                                     copy_member(object, "cacert")};
-        if (found.server != NULL && found.user != NULL && found.access_token != NULL &&
-            found.refresh_token != NULL) {
+        found = (struct credentials){.server = copy_member(object, "server"),
+                                     .user = copy_member(object, "user"),
+                                     .access_token = copy_member(object, "accessToken"),
+                                     .refresh_token = copy_member(object, "refreshToken"),
+                                     .key_file = copy_member(object, "keyFile"),
+                                     .token_command = copy_member(object, "tokenCommand"),
+                                     .cacert = copy_member(object, "cacert")};
+        if (are_whole(&found)) {
             *ret = found;
         } else {
             credentials_done(&found);
@@ -133,9 +145,10 @@ static int write_credentials(const char *path, const char *text, struct err *err
 int credentials_save(const struct credentials *credentials, struct err *err)
 {
     json_t *object =
-        json_pack("{ss ss ss ss ss*}", "server", credentials->server, "user", credentials->user,
-                  "accessToken", credentials->access_token, "refreshToken",
-                  credentials->refresh_token, "cacert", credentials->cacert);
+        json_pack("{ss ss ss* ss* ss* ss* ss*}", "server", credentials->server, "user",
+                  credentials->user, "accessToken", credentials->access_token, "refreshToken",
+                  credentials->refresh_token, "keyFile", credentials->key_file, "tokenCommand",
+                  credentials->token_command, "cacert", credentials->cacert);
     char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
     struct buf path, part;
     int rc;

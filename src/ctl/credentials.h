@@ -7,8 +7,10 @@
 struct credentials {
     char *server; /* as http_server() gives it */
     char *user;
-    char *access_token, *refresh_token;
-    char *cacert; /* as http_cacert() gives it; NULL: none was named at the login */
+    char *access_token, *refresh_token; /* of a login with a password, or … */
+    char *key_file;      /* … the file with an API key, its absolute path, or … */
+    char *token_command; /* … what prints a token, of which `access_token` is the last one */
+    char *cacert;        /* as http_cacert() gives it; NULL: none was named at the login */
 };
 
 void credentials_done(struct credentials *credentials); /* frees the strings, zeroes it */

@@ -34,6 +34,10 @@ enum ctl_exit {
     X(help, 'h', "help", NULL, "Print help, for the command if one is given")                      \
     X(version, 'V', "version", NULL, "Print the version")                                          \
     X(user, 'u', "user", "USER", "The name to log in with; of admin: only reports of this user")   \
+    X(key_file, 'I', "key-file", "FILE",                                                           \
+      "Send the API key in FILE with each request, instead of logging in")                         \
+    X(token_command, 'X', "token-command", "CMD",                                                  \
+      "Send the token that CMD prints; it runs again when the token is refused")                   \
     X(wait, 'W', "wait", NULL, "Wait until the report has finished")                               \
     X(key, 'K', "key", "KEY", "Idempotency-Key: the same key never makes a second report")         \
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
@@ -89,15 +93,19 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
 /* Commands: name, arguments as shown in the usage, letters of its options (help, version, server,
  * cacert and json apply to all), least and most arguments, function, one line, more lines. */
 #define CTL_COMMANDS(X)                                                                            \
-    X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
+    X("login", "", "uIX", 0, 0, ctl_login, "Log in and keep the tokens",                           \
       "Asks for the server and the user if they are not given, and for the password. The "         \
       "password is read from the "                                                                 \
       "terminal, or is one line of standard input if that is not a terminal; it is never an "      \
       "argument and never kept. If the connection is not encrypted, and not to this machine, a "   \
-      "warning comes before the question.")                                                        \
+      "warning comes before the question. With --key-file or --token-command no password is "      \
+      "asked for: the file or the command is remembered, and read or run when it is needed. "      \
+      "The variable "                                                                              \
+      "REPORTCTL_TOKEN, if it is set, has a key or a token, which is then sent "                   \
+      "in place of all this to the server that --server names.")                                   \
     X("logout", "", "", 0, 0, ctl_logout, "End the session and forget its tokens",                 \
       "The session ends on the server. If that does not answer, the tokens are forgotten all "     \
-      "the same, and the exit status says so.")                                                    \
+      "the same, and the exit status says so. An API key is not removed by that.")                 \
     X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
       "Show the reports you may run, and their parameters",                                        \
       "With NAME.Parameter, shows the choices of a parameter: one line for each, with value "      \

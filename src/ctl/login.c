@@ -1,5 +1,6 @@
 /* src/ctl/login.c -- the commands login and logout: they ask for what is not given. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "ctl/api.h"
 #include "ctl/credentials.h"
 #include "ctl/http.h"
+#include "ctl/token_source.h"
 
 enum { ANSWER_MAX = 1024 };
 
@@ -44,34 +46,93 @@ static int read_password(char password[ANSWER_MAX], struct err *err)
     return rc;
 }
 
+static int choose_server(const struct ctl_options *options, const struct credentials *last,
+                         char server[ANSWER_MAX], struct err *err)
+{
+    if (options->server == NULL)
+        return prompt_user("server", "--server URL", last->server, server, err);
+    return str_copy(server, ANSWER_MAX, options->server)
+               ? 0
+               : err_set(err, -E_INVALID, "the server's URL is too long");
+}
+
+static int choose_user(const struct ctl_options *options, const struct credentials *last,
+                       char user[ANSWER_MAX], struct err *err)
+{
+    if (options->user == NULL)
+        return prompt_user("user", "-u USER", last->user, user, err);
+    return str_copy(user, ANSWER_MAX, options->user)
+               ? 0
+               : err_set(err, -E_INVALID, "the user's name is too long");
+}
+
+/* Reports a wrong option before the password. */
+static int open_login_server(const struct ctl_options *options, const char *server,
+                             const char *secret, struct http **ret, struct err *err)
+{
+    int rc = http_new(server, options->cacert, ret, err);
+
+    if (rc == 0 && http_is_exposed(*ret))
+        fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the %s\n",
+                http_server(*ret), secret);
+    return rc;
+}
+
+static int login_by_password(const struct ctl_options *options, const struct credentials *last,
+                             const char *server, struct http **ret, struct err *err)
+{
+    char user[ANSWER_MAX], password[ANSWER_MAX];
+    int rc = choose_user(options, last, user, err)
+                 ?: open_login_server(options, server, "password", ret, err)
+                 ?: read_password(password, err)
+                 ?: api_login(*ret, user, password, err);
+
+    explicit_bzero(password, sizeof(password));
+    if (rc == 0)
+        fprintf(stderr, "logged in at %s as %s\n", http_server(*ret), user);
+    return rc;
+}
+
+static int login_without(const struct ctl_options *options, const char *server, struct http **ret,
+                         struct err *err)
+{
+    const char *secret = options->key_file != NULL ? "key" : "token";
+    char *user = NULL;
+    int rc = open_login_server(options, server, secret, ret, err)
+                 ?: api_login_without(*ret, options->key_file, options->token_command, &user, err);
+
+    if (rc == 0)
+        fprintf(stderr, "requests to %s are sent as %s, with the %s of %s\n", http_server(*ret),
+                user, secret,
+                options->key_file != NULL ? options->key_file : options->token_command);
+    free(user);
+    return rc;
+}
+
 int ctl_login(struct ctl *ctl, struct err *err)
 {
-    char server[ANSWER_MAX], user[ANSWER_MAX], password[ANSWER_MAX];
+    const struct ctl_options *options = &ctl->options;
+    bool without = options->key_file != NULL || options->token_command != NULL;
     struct credentials last = {.server = NULL};
+    char server[ANSWER_MAX];
     struct http *http = NULL;
-    int rc = 0;
+    int rc;
 
-    password[0] = '\0';
+    if ((options->user != NULL) + (options->key_file != NULL) + (options->token_command != NULL) >
+        1)
+        return err_set(
+            err, -E_INVALID,
+            "give one of -u, --key-file and --token-command: a key and a token say whose "
+            "they are");
     credentials_load(&last, NULL);
-    if (ctl->options.server == NULL)
-        rc = prompt_user("server", "--server URL", last.server, server, err);
-    else if (!str_copy(server, sizeof(server), ctl->options.server))
-        rc = err_set(err, -E_INVALID, "the server's URL is too long");
-    if (rc == 0 && ctl->options.user == NULL)
-        rc = prompt_user("user", "-u USER", last.user, user, err);
-    else if (rc == 0 && !str_copy(user, sizeof(user), ctl->options.user))
-        rc = err_set(err, -E_INVALID, "the user's name is too long");
-    if (rc == 0) /* a wrong option is reported before the password is asked for */
-        rc = http_new(server, ctl->options.cacert, &http, err);
-    if (rc == 0 && http_is_exposed(http))
-        fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the password\n",
-                http_server(http));
+    rc = choose_server(options, &last, server, err);
     if (rc == 0)
-        rc = read_password(password, err) ?: api_login(http, user, password, err);
-    explicit_bzero(password, sizeof(password));
+        rc = without ? login_without(options, server, &http, err)
+                     : login_by_password(options, &last, server, &http, err);
+    if (rc == 0 && getenv(TOKEN_VARIABLE) != NULL)
+        fputs("reportctl: warning: " TOKEN_VARIABLE " is set, and is used in place of this\n",
+              stderr);
     credentials_done(&last);
-    if (rc == 0)
-        fprintf(stderr, "logged in at %s as %s\n", http_server(http), user);
     http_free(http);
     return rc;
 }
@@ -98,6 +159,7 @@ int ctl_logout(struct ctl *ctl, struct err *err)
 {
     struct credentials known;
     struct api *api;
+    bool has_session;
     int rc = credentials_load(&known, NULL);
 
     if (rc != 0) {
@@ -105,7 +167,11 @@ int ctl_logout(struct ctl *ctl, struct err *err)
             fputs("not logged in\n", stderr);
         return credentials_remove(err); /* damaged credentials cannot be sent to a server */
     }
+    has_session = known.refresh_token != NULL;
     credentials_done(&known);
+    if (!has_session)
+        return credentials_remove(err);
+    unsetenv(TOKEN_VARIABLE); /* it is not of the login */
     rc = api_open(&ctl->options, &api, err);
     if (rc < 0)
         return rc;

@@ -15,6 +15,7 @@
 #include "cli/options.h"
 #include "ctl/api.h"
 #include "ctl/signal.h"
+#include "ctl/token_source.h"
 
 struct command {
     const char *name, *arguments, *options;
@@ -44,7 +45,7 @@ static const struct option_row option_rows[] = {
 };
 
 enum {
-    HELP_INDENT = 25,
+    HELP_INDENT = 26,
     COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]),
     OPTION_COUNT = sizeof(option_rows) / sizeof(option_rows[0]),
 };
@@ -95,9 +96,9 @@ static void print_options(const struct command *command)
         snprintf(text, sizeof(text), "--%s%s%s", row->name, row->argument != NULL ? " " : "",
                  row->argument != NULL ? row->argument : "");
         if (row->letter >= 'a')
-            printf("  -%c, %-18s ", row->letter, text);
+            printf("  -%c, %-19s ", row->letter, text);
         else
-            printf("      %-18s ", text);
+            printf("      %-19s ", text);
         wrap_print(stdout, HELP_INDENT, HELP_INDENT, row->what);
     }
 }
@@ -145,6 +146,19 @@ static const struct command *find_command(const char *name, struct err *err)
     return found;
 }
 
+/* Every process on the machine can read arguments, and a shell keeps them. */
+static int refuse_secrets(int argc, char **argv, struct err *err)
+{
+    for (int i = 1; i < argc; i++) {
+        if (token_is_in(argv[i]))
+            return err_set(
+                err, -E_INVALID,
+                "an API key or a token is no argument, since others can read it: "
+                "put it in a file for login --key-file FILE, or in the variable " TOKEN_VARIABLE);
+    }
+    return 0;
+}
+
 /* Read the options, wherever they are; the other words are left in argv from optind on. */
 static int read_ctl_options(int argc, char **argv, struct ctl_options *ret, char *ret_seen,
                             struct err *err)
@@ -153,6 +167,8 @@ static int read_ctl_options(int argc, char **argv, struct ctl_options *ret, char
     size_t seen = 0;
     int found;
 
+    if (refuse_secrets(argc, argv, err) < 0)
+        return err->code;
     for (size_t i = 0; i < OPTION_COUNT; i++)
         longs[i] = (struct option){option_rows[i].name, option_rows[i].argument != NULL, NULL,
                                    option_rows[i].letter};

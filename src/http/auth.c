@@ -1,9 +1,12 @@
-/* src/http/auth.c -- who sends the request: its access token. */
+/* src/http/auth.c -- who sends the request: its access token, or its API key. */
 #include "http/exchange_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
+#include "core/api_key.h"
 #include "http/token.h"
 #include "store/store.h"
 
@@ -24,18 +27,100 @@ void auth_refuse(struct exchange *ex)
     if (token != NULL && *token != '\0') /* RFC 6750, 3.1 */
         exchange_add_text(ex, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
                           "Bearer realm=\"reportd\", error=\"invalid_token\"");
-    exchange_fail(
-        ex, -E_AUTH,
-        "The access token is missing, unknown or expired: log in with POST /User/Login (or "
-        "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
+    if (token != NULL && api_key_begins(token))
+        exchange_fail(ex, -E_AUTH,
+                      "The API key is unknown, removed or expired, or not for this address, or its "
+                      "user is disabled: ask an operator for one (reportd key add).");
+    else
+        exchange_fail(
+            ex, -E_AUTH,
+            "The access token is missing, unknown or expired: log in with POST /User/Login (or "
+            "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
 }
 
-/* Verify the token, unless it is `known`; false: replied. */
+bool auth_refuse_key(struct exchange *ex)
+{
+    const char *text = given_token(ex);
+
+    if (text == NULL || !api_key_begins(text))
+        return false;
+    exchange_fail(ex, -E_FORBIDDEN,
+                  "An API key has no password and no session, and can neither log in nor out: "
+                  "send it, in the header Authorization, with requests for reports. For this path "
+                  "log in with POST /User/Login and send the accessToken.");
+    return true;
+}
+
+/* ---- API keys ---- */
+
+/* The id of a key is its session; what it may do is the store's to say. */
+static bool read_api_key(struct exchange *ex, const char *text, const struct cached_token *known)
+{
+    uint8_t hash[API_KEY_HASH_BYTES];
+
+    if (!api_key_is(text)) {
+        auth_refuse(ex);
+        return false;
+    }
+    ex->claims = (struct token_claims){.expires_s = INT64_MAX / 1000};
+    if (known != NULL)
+        ex->claims = known->claims;
+    else
+        api_key_hash(text, hash, &ex->claims.session);
+    return true;
+}
+
+static void free_use(struct store_op *op)
+{
+    store_op_done(op);
+    free(op);
+}
+
+/* Nobody waits for that, and a use that cannot be written down is none that is refused. */
+static void note_use(struct exchange *ex)
+{
+    struct cached_token *key = ex->cached_token;
+    long long now_ms = store_now_ms(ex->services->store), used_ms = atomic_load(&key->used_ms);
+    struct store_op *op;
+
+    if (now_ms - used_ms < API_KEY_USED_MS ||
+        !atomic_compare_exchange_strong(&key->used_ms, &used_ms, now_ms))
+        return;
+    op = calloc(1, sizeof(*op));
+    if (op == NULL)
+        return;
+    op->verb = STORE_API_KEY_USED;
+    op->api_key_used = (struct store_api_key_used){key->claims.session, now_ms};
+    op->done = free_use;
+    store_post(ex->services->store, op);
+}
+
+/* Its addresses hold for each request: a key has no login at which they are checked. */
+static bool enter_by_key(struct exchange *ex)
+{
+    char address[ADDRESS_TEXT];
+
+    exchange_address(ex, address);
+    if (!user_may_come_from(ex->user, address)) {
+        log_warn("key.refused", "request=%s user=%s key=%s address=%s", ex->request_id,
+                 ex->user->name, ex->user->key->name, address);
+        auth_refuse(ex);
+        return false;
+    }
+    note_use(ex);
+    return true;
+}
+
+/* ---- access tokens ---- */
+
+/* Verify the token, unless it is `known`, or read the key; false: replied. */
 static bool read_access_token(struct exchange *ex, const char *text,
                               const struct cached_token *known)
 {
     int rc = text != NULL ? 1 : 0;
 
+    if (text != NULL && api_key_begins(text))
+        return read_api_key(ex, text, known);
     if (known != NULL)
         ex->claims = known->claims;
     else if (text != NULL)
@@ -49,7 +134,8 @@ static bool read_access_token(struct exchange *ex, const char *text,
 
 bool auth_signature(struct exchange *ex)
 {
-    return ex->claims.issued_s != 0 || read_access_token(ex, given_token(ex), NULL);
+    return ex->claims.issued_s != 0 ||
+           (!auth_refuse_key(ex) && read_access_token(ex, given_token(ex), NULL));
 }
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
@@ -57,34 +143,44 @@ static void enter_with(struct exchange *ex, struct cached_token *cached_token)
     cached_token_release(ex->cached_token); /* from the check before the body */
     ex->cached_token = cached_token;
     ex->user = &cached_token->user;
-    dispatch(ex);
+    if (ex->user->key == NULL || enter_by_key(ex))
+        dispatch(ex);
 }
 
 /* The store knows whether the session still exists. */
 static void session_found(struct exchange *ex)
 {
+    const struct store_session *session = &ex->op.session;
     struct cached_token *cached_token;
 
-    if (ex->op.rc != 0 || !ex->op.session.found) {
+    if (ex->op.rc != 0 || !session->found) {
         auth_refuse(ex);
         return;
     }
+    if (session->expires_ms != 0)
+        ex->claims.expires_s = session->expires_ms / 1000;
     cached_token = cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user,
-                                    ex->op.session.replaced ? 0 : ex->version);
+                                    session->replaced ? 0 : ex->version);
     if (cached_token == NULL) {
         exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;
     }
+    atomic_store(&cached_token->used_ms, session->used_ms);
     token_cache_keep(ex->services->token_cache, cached_token);
     enter_with(ex, cached_token);
 }
 
 static void ask_store(struct exchange *ex)
 {
-    exchange_op(ex, STORE_SESSION)->session =
-        (struct store_session){.session = ex->claims.session,
-                               .access = ex->claims.access,
-                               .now_ms = store_now_ms(ex->services->store)};
+    const char *text = given_token(ex);
+    struct store_session *session = &exchange_op(ex, STORE_SESSION)->session;
+
+    *session = (struct store_session){.session = ex->claims.session,
+                                      .access = ex->claims.access,
+                                      .by_key = api_key_begins(text),
+                                      .now_ms = store_now_ms(ex->services->store)};
+    if (session->by_key)
+        api_key_hash(text, session->key_hash, &session->session);
     exchange_post(ex, session_found);
 }
 
@@ -122,4 +218,32 @@ void auth_token(struct exchange *ex)
     }
     cached_token_release(known);
     ask_store(ex);
+}
+
+/* ---- after a wait ---- */
+
+static void still_there(struct exchange *ex)
+{
+    if (ex->op.rc == 0 && ex->op.session.found) {
+        ex->after_auth(ex);
+        return;
+    }
+    ex->header_count = 0; /* of the answer that is not given */
+    auth_refuse(ex);
+}
+
+void auth_again(struct exchange *ex, exchange_step *next)
+{
+    uint64_t version = store_version(ex->services->store, &ex->claims.session);
+
+    if (version != 0 && version == ex->cached_token->version && !has_expired(ex)) {
+        next(ex);
+        return;
+    }
+    ex->after_auth = next;
+    exchange_op(ex, STORE_SESSION)->session =
+        (struct store_session){.session = ex->claims.session,
+                               .any_access = true,
+                               .now_ms = store_now_ms(ex->services->store)};
+    exchange_post(ex, still_there);
 }

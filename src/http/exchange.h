@@ -36,7 +36,8 @@ typedef void exchange_step(struct exchange *ex);
 enum route_access {
     ROUTE_PUBLIC,   /* no token, no Version header */
     ROUTE_VERSION,  /* no token (login), but the Version header */
-    ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
+    ROUTE_TOKEN,    /* a valid access token or API key: ex->user is there before the first step */
+    ROUTE_SESSION,  /* a valid access token */
     ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
                      * login, which the first step then reads */
     ROUTE_OPERATOR, /* as ROUTE_TOKEN, of an operator */
@@ -102,6 +103,7 @@ struct exchange {
     const struct user *user;    /* ROUTE_TOKEN, ROUTE_OPERATOR; the bearer's */
     struct token_claims claims; /* of the token */
     struct cached_token *cached_token; /* held */
+    exchange_step *after_auth;         /* of auth_again() */
     struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */
     uint64_t version; /* taken before `op` was posted, where its answer is remembered */
     void *state;      /* the handler's own, freed by … */

@@ -51,13 +51,18 @@ void exchange_free_copies(struct exchange *ex);
 exchange_step request_check, dispatch;
 
 /* auth.c: authenticates the client. A step: replies 401, or sets ex->user and ex->claims and goes
- * on with dispatch(). */
+ * on with dispatch(). An API key's id is the session of its claims, and ex->user->key is set. */
 exchange_step auth_token;
 /* The signature of the token must hold, nothing more: ex->claims, which may be there already.
  * False: replied. */
 bool auth_signature(struct exchange *ex);
 /* Reply 401. One message whatever was wrong. */
 void auth_refuse(struct exchange *ex);
+/* For what needs a session. True: an API key was sent, of whatever worth, and replied 403. */
+bool auth_refuse_key(struct exchange *ex);
+/* Where a wait has been: does the session or key that asks still live? Replies 401, or goes on with
+ * `next`. */
+void auth_again(struct exchange *ex, exchange_step *next);
 
 /* server.c */
 struct gate *server_gate(struct server *server);

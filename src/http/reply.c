@@ -61,6 +61,7 @@ static void log_answer(struct exchange *ex)
 {
     char path[LOGGED_PATH_MAX], reference[GUID_TEXT], address[ADDRESS_TEXT];
     const char *user = ex->user != NULL ? ex->user->name : "";
+    const char *key = ex->user != NULL && ex->user->key != NULL ? ex->user->key->name : "";
     const char *given = exchange_query(ex, "reference");
     long us = (long)(clock_mono_us() - ex->began_us);
     struct guid id;
@@ -73,11 +74,13 @@ static void log_answer(struct exchange *ex)
     if (given != NULL && guid_parse(given, &id)) {
         guid_format(&id, reference);
         log_info("http.answer",
-                 "request=%s method=%s path=%s reference=%s user=%s address=%s status=%d us=%ld",
-                 ex->request_id, ex->method, path, reference, user, address, ex->status, us);
+                 "request=%s method=%s path=%s reference=%s user=%s key=%s address=%s status=%d "
+                 "us=%ld",
+                 ex->request_id, ex->method, path, reference, user, key, address, ex->status, us);
     } else {
-        log_info("http.answer", "request=%s method=%s path=%s user=%s address=%s status=%d us=%ld",
-                 ex->request_id, ex->method, path, user, address, ex->status, us);
+        log_info("http.answer",
+                 "request=%s method=%s path=%s user=%s key=%s address=%s status=%d us=%ld",
+                 ex->request_id, ex->method, path, user, key, address, ex->status, us);
     }
 }
 
@@ -89,8 +92,11 @@ void exchange_record(struct exchange *ex, const struct trail_act *act)
     exchange_address(ex, address);
     done.address = address;
     done.request = ex->request_id;
-    if (ex->user != NULL)
+    if (ex->user != NULL) {
         done.user = ex->user->name;
+        if (ex->user->key != NULL)
+            done.key = ex->user->key->name;
+    }
     trail_record(ex->services->trail, &done);
 }
 

@@ -52,8 +52,8 @@ void report_reply_unknown(struct exchange *ex)
     if (ex->by_link) {
         exchange_fail(
             ex, -E_UNKNOWN_LINK,
-            "There is no such link: it has expired, its report is gone, or its session has "
-            "ended. POST /Report/Link makes a new one.");
+            "There is no such link: it has expired, its report is gone, or its session or API key "
+            "has ended. POST /Report/Link makes a new one.");
         return;
     }
     if (ex->route->access == ROUTE_OPERATOR) {
@@ -136,7 +136,7 @@ static void on_wake(struct waiter *waiter)
     wait_release(wait, 1);
 }
 
-static exchange_step wait_woken;
+static exchange_step wait_woken, wait_find;
 
 static void on_wait_found(struct exchange *ex)
 {
@@ -154,14 +154,34 @@ static void on_wait_found(struct exchange *ex)
     SEAM_STEP("http", "wait", "begun");
 }
 
-static void wait_find(struct exchange *ex)
+static void wait_ask(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
+    report_find(ex, &wait->waiter.id, on_wait_found);
+}
+
+/* Who waits is looked up, too, if that was doubted: once it waits, since only then it is told. */
+static void wait_find(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+    bool doubted = wait->waiter.doubted;
+
+    wait->waiter.doubted = false;
     atomic_store(&wait->stage, STAGE_LOOKING);
     atomic_fetch_add(&wait->holders, 1);
     waiters_add(ex->services->waiters, &wait->waiter);
-    report_find(ex, &wait->waiter.id, on_wait_found);
+    if (doubted)
+        auth_again(ex, wait_ask);
+    else
+        wait_ask(ex);
+}
+
+static void wait_over(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+
+    report_find(ex, &wait->waiter.id, wait->next);
 }
 
 static void wait_woken(struct exchange *ex)
@@ -169,7 +189,7 @@ static void wait_woken(struct exchange *ex)
     struct wait *wait = ex->state;
 
     if (wait->waiter.timed_out)
-        report_find(ex, &wait->waiter.id, wait->next);
+        auth_again(ex, wait_over);
     else
         wait_find(ex);
 }
@@ -185,6 +205,8 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     wait->shares = server_shares(ex->server);
     wait->share = share_of_user(SHARE_WAITS, ex->user->id);
     wait->waiter = (struct waiter){.id = *id,
+                                   .user_id = ex->user->id,
+                                   .doubted = true, /* it may have ended since it was let in */
                                    .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
                                    .fd = exchange_socket(ex),
                                    .tls = exchange_tls(ex) != NULL,

@@ -228,8 +228,8 @@ void report_link_open(struct exchange *ex)
                link->expires_s <= store_now_ms(store) / 1000) {
         report_reply_unknown(ex);
     } else {
-        exchange_op(ex, STORE_SESSION)->session =
-            (struct store_session){.session = link->session, .any_access = true};
+        exchange_op(ex, STORE_SESSION)->session = (struct store_session){
+            .session = link->session, .any_access = true, .now_ms = store_now_ms(store)};
         exchange_post(ex, maker_found);
     }
 }

@@ -262,6 +262,8 @@ static bool check_right(struct exchange *ex)
     enum route_access access = ex->route->access;
     bool is_operator = ex->user != NULL && ex->user->is_operator;
 
+    if (access == ROUTE_SESSION)
+        return !auth_refuse_key(ex);
     if (access == ROUTE_OPERATOR && !is_operator)
         err_set(&ex->err, -E_FORBIDDEN, "This path is for operators only.");
     else if (access == ROUTE_LOOPBACK && !is_operator && !is_local(ex))
@@ -304,6 +306,7 @@ void request_check(struct exchange *ex)
     }
     switch (ex->route->access) {
     case ROUTE_TOKEN:
+    case ROUTE_SESSION:
     case ROUTE_OPERATOR:
         auth_token(ex);
         return;

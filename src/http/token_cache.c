@@ -147,6 +147,7 @@ struct cached_token *cached_token_new(const char *token, const struct token_clai
         (struct cached_token){.claims = *claims, .user = *user, .version = version, .len = len};
     *user = (struct user){0};
     atomic_init(&cached_token->holders, 1);
+    atomic_init(&cached_token->used_ms, 0);
     memcpy(cached_token->token, token, len + 1);
     return cached_token;
 }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "core/api_key.h"
 #include "http/exchange_impl.h"
 #include "http/login_cookie.h"
 #include "http/metrics.h"
@@ -235,10 +236,17 @@ void user_login(struct exchange *ex)
 {
     struct login *login = new_login(ex);
 
-    if (login == NULL || !read_cookie_wish(ex, &login->cookie) ||
+    if (login == NULL || auth_refuse_key(ex) || !read_cookie_wish(ex, &login->cookie) ||
         !password_work_take(ex, "username", login->name, sizeof(login->name)) ||
         !password_work_take(ex, "password", login->check.password, sizeof(login->check.password)))
         return;
+    /* Not written down as a failure, nor logged as a name. */
+    if (api_key_is(login->name) || api_key_is(login->check.password)) {
+        exchange_fail(ex, -E_FORBIDDEN,
+                      "An API key does not log in: send it, in the header Authorization, with each "
+                      "request (reportctl login --key-file FILE does so).");
+        return;
+    }
     exchange_op(ex, STORE_USER_FIND)->user_find.name = login->name;
     exchange_post(ex, user_looked_up);
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "core/trail.h"
 #include "proc/ledger.h"
+#include "proc/recovery.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -83,13 +84,13 @@ int ledgers_record(const struct ledgers *ledgers, const struct backup_state *kep
 struct restore_counts {
     int64_t reports; /* restored */
     int64_t deleted; /* deletions applied again */
-    int64_t ended;   /* sessions */
-    int64_t lost;    /* complete reports of which the backup lacks the result */
+    struct recovery_ended ended;
+    int64_t lost; /* complete reports of which the backup lacks the result */
 };
 
 /* Apply the ledgers to an existing store that no server uses: delete rows, chunks and files of
- * every report that they name, and end all sessions. May be repeated. `trail`, which may be
- * NULL, gets a line for each. */
+ * every report that they name, end all sessions, and suspend all API keys. May be repeated.
+ * `trail`, which may be NULL, gets a line for each. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
                   struct trail *trail, struct restore_counts *ret, struct err *err);
 

@@ -94,7 +94,10 @@ static bool is_of_no_report(const struct store_change *change)
 static void on_change(void *context, const struct store_change *change)
 {
     if (change != NULL && change->sessions) {
-        tell_streams(context, change);
+        struct events *events = context;
+
+        tell_streams(events, change);
+        waiters_notify_user(events->waiters, change->user_id);
         return;
     }
     if (is_of_no_report(change)) {

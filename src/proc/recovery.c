@@ -83,12 +83,12 @@ int recovery_check_home(struct store *store, struct err *err)
                    "--new-identity (doc/backup.md)");
 }
 
-int recovery_end_sessions(struct store *store, int64_t *ret_ended, struct err *err)
+int recovery_end_sessions(struct store *store, struct recovery_ended *ret, struct err *err)
 {
-    struct store_op op = {.verb = STORE_SESSIONS_END};
+    struct store_op op = {.verb = STORE_SESSIONS_END, .sessions_end = {.suspend_keys = true}};
     int rc = store_ask(store, &op, err);
 
-    *ret_ended = op.sessions_end.ended;
+    *ret = (struct recovery_ended){op.sessions_end.ended, op.sessions_end.suspended};
     SEAM_STEP("restore", "sessions", "ended");
     return rc;
 }
@@ -115,7 +115,7 @@ static int give_up_ledgers(struct store *store, struct err *err)
 int recovery_renew_identity(struct store *store, struct err *err)
 {
     struct guid id = guid_new();
-    int64_t ended;
+    struct recovery_ended ended;
 
     return recovery_end_sessions(store, &ended, err)
                ?: give_up_ledgers(store, err)

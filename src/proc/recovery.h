@@ -29,10 +29,14 @@ int recovery_take_identity(struct store *store, const struct guid *id, struct er
 /* Is the store where it got its id? One that does not say yet is at home here from now on.
  * -E_STORE: it is a copy, or was moved; the message says what to do. */
 int recovery_check_home(struct store *store, struct err *err);
-/* End all sessions. -E_STORE. */
-int recovery_end_sessions(struct store *store, int64_t *ret_ended, struct err *err);
+/* End all sessions, and suspend all API keys: any that were revoked may have come back.
+ * -E_STORE. */
+struct recovery_ended {
+    int64_t sessions, keys;
+};
+int recovery_end_sessions(struct store *store, struct recovery_ended *ret, struct err *err);
 /* The store, which no server uses, is a copy of a store that stays in use: it gets a new id, and
- * has no ledger in use and no session. -E_STORE. */
+ * has no ledger in use and no session, and its API keys are suspended. -E_STORE. */
 int recovery_renew_identity(struct store *store, struct err *err);
 /* As spool_owner() of this store: 1, 0, -E_SPOOL, -E_STORE. */
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err);

@@ -87,6 +87,7 @@ static void add_check(struct stream *stream, int64_t now_ms, struct to_check *to
     check->call.op.verb = STORE_SESSION;
     check->call.op.session.session = stream->spec.session;
     check->call.op.session.any_access = true;
+    check->call.op.session.now_ms = store_now_ms(stream->streams->store);
     SLIST_INSERT_HEAD(to_check, check, entry);
 }
 

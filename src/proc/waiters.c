@@ -276,15 +276,28 @@ void waiters_notify(struct waiters *waiters, const struct guid *id)
     wake_all(moved);
 }
 
-void waiters_notify_all(struct waiters *waiters)
+void waiters_notify_user(struct waiters *waiters, int64_t user_id)
 {
-    struct waiter *all = NULL;
+    struct waiter *taken = NULL;
 
     lock_take(&waiters->lock);
     for (int i = 0; i < WAITERS_BUCKETS; i++) {
-        while (waiters->buckets[i] != NULL)
-            take_waiter(waiters, &waiters->buckets[i], &all);
+        struct waiter **link = &waiters->buckets[i];
+
+        while (*link != NULL) {
+            if (user_id != 0 && (*link)->user_id != user_id) {
+                link = &(*link)->next;
+                continue;
+            }
+            (*link)->doubted = true;
+            take_waiter(waiters, link, &taken);
+        }
     }
     lock_release(&waiters->lock);
-    wake_all(all);
+    wake_all(taken);
+}
+
+void waiters_notify_all(struct waiters *waiters)
+{
+    waiters_notify_user(waiters, 0);
 }

@@ -176,7 +176,7 @@ static void count_changes(struct store_conn *conn, struct work_item *batch)
         else if (op->verb == STORE_LOGOUT)
             versions_touch(versions, &op->logout.session);
         else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
-                 op->verb == STORE_SESSIONS_END)
+                 op->verb == STORE_SESSIONS_END || op->verb == STORE_API_KEY_REMOVE)
             versions_touch(versions, NULL);
     }
     versions_settle(versions, true);

@@ -47,6 +47,18 @@ static const struct move_column used[] = {SAME(session_id, MOVE_RAW),
                                           SAME(access, MOVE_RAW),
                                           SAME(used_ms, MOVE_BIGINT),
                                           {0}};
+static const struct move_column api_keys[] = {SAME(id, MOVE_RAW),
+                                              SAME(user_id, MOVE_BIGINT),
+                                              SAME(name, MOVE_RAW),
+                                              SAME(hash, MOVE_RAW),
+                                              SAME(grants, MOVE_RAW),
+                                              SAME(allow, MOVE_RAW),
+                                              SAME(operator, MOVE_BOOL),
+                                              SAME(suspended, MOVE_BOOL),
+                                              SAME(created_ms, MOVE_BIGINT),
+                                              SAME(expires_ms, MOVE_BIGINT),
+                                              SAME(used_ms, MOVE_BIGINT),
+                                              {0}};
 static const struct move_column pauses[] = {SAME(source, MOVE_RAW), {0}};
 static const struct move_column ledgers[] = {SAME(id, MOVE_RAW),
                                              SAME(place, MOVE_RAW),
@@ -80,8 +92,8 @@ static const struct move_column reports[] = {SAME(seq, MOVE_BIGINT),
                                              {0}};
 
 /* Tables whose rows are referenced come first. `waiting` and the sequences are made from these at
- * the end; rows about nodes, keys and progress belong to the shared store alone. */
-enum { ACCOUNT, TURN, ADDRESS, SESSION, USED, PAUSE, LEDGER, REPORT, TABLE_COUNT };
+ * the end; rows about nodes, keys of the store and progress belong to the shared store alone. */
+enum { ACCOUNT, TURN, ADDRESS, SESSION, USED, API_KEY, PAUSE, LEDGER, REPORT, TABLE_COUNT };
 static const struct move_table tables[TABLE_COUNT] = {
     [ACCOUNT] = {"user", "account", "id", "id", accounts, false},
     [TURN] = {"user WHERE turn <> 0", "turn", "id", "user_id", turns, false},
@@ -89,6 +101,7 @@ static const struct move_table tables[TABLE_COUNT] = {
                  "user_id, address COLLATE \"C\"", addresses, false},
     [SESSION] = {"session", "session", "id", "id", sessions, false},
     [USED] = {"used_refresh", "used_refresh", "session_id, hash", "session_id, hash", used, false},
+    [API_KEY] = {"api_key", "api_key", "id", "id", api_keys, false},
     [PAUSE] = {"paused", "paused", "source", "source COLLATE \"C\"", pauses, false},
     [LEDGER] = {"ledger", "ledger", "id", "id", ledgers, false},
     [REPORT] = {"report", "report", "seq", "seq", reports, true},

@@ -193,8 +193,8 @@ static const char migration_13[] =
     "  PRIMARY KEY (user_id, address)"
     ")";
 
-/* 14: operators; what is paused ('' is everything); when and from where each session began. A limit
- * of 0 means that of the configuration. */
+/* 14: operators; what is paused ('' is everything); when and from where each session began; API
+ * keys. A limit of 0 means that of the configuration. */
 static const char migration_14[] =
     "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
     "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
@@ -230,7 +230,22 @@ static const char migration_14[] =
     "ALTER TABLE session ADD COLUMN created_ms bigint NOT NULL DEFAULT 0,"
     "  ADD COLUMN renewed_ms bigint NOT NULL DEFAULT 0,"
     "  ADD COLUMN address text NOT NULL DEFAULT '';"
-    "UPDATE session SET created_ms = expires_ms - 2592000000, renewed_ms = expires_ms - 2592000000";
+    "UPDATE session SET created_ms = expires_ms - 2592000000, renewed_ms = expires_ms - 2592000000;"
+    /* API keys: see core/api_key.h. */
+    "CREATE TABLE api_key ("
+    "  id uuid PRIMARY KEY,"
+    "  user_id bigint NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+    "  name text NOT NULL,"
+    "  hash bytea NOT NULL,"
+    "  grants text NOT NULL,"
+    "  allow text NOT NULL,"
+    "  operator boolean NOT NULL,"
+    "  suspended boolean NOT NULL DEFAULT false,"
+    "  created_ms bigint NOT NULL,"
+    "  expires_ms bigint NOT NULL,"
+    "  used_ms bigint NOT NULL DEFAULT 0"
+    ");"
+    "CREATE UNIQUE INDEX api_key_name ON api_key (name)";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&

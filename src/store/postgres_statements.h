@@ -642,6 +642,36 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
           "$1") "),"                                                                               \
                 " ended AS (DELETE FROM session WHERE user_id IN (SELECT id FROM a)) SELECT id "   \
                 "FROM a")                                                                          \
+    X(API_KEY_FIND, "gbxi",                                                                        \
+      "SELECT " POSTGRES_USER_COLUMNS ", k.name, k.allow, k.grants, k.operator, k.expires_ms,"     \
+      " k.used_ms FROM api_key k JOIN account a ON a.id = k.user_id"                               \
+      " WHERE k.id = $1 AND ($2 OR k.hash = $3) AND NOT k.suspended"                               \
+      " AND (k.expires_ms = 0 OR k.expires_ms > $4) AND NOT a.disabled")                           \
+    /* $10: it may have been added by a try whose answer was lost */                               \
+    X(API_KEY_ADD, "gttxttbiib",                                                                   \
+      "WITH a AS (SELECT id FROM account"                                                          \
+      "   WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                                   \
+          "$2") " AND NOT removed),"                                                               \
+                " added AS (INSERT INTO api_key (id, user_id, name, hash, grants, allow,"          \
+                "   operator, created_ms, expires_ms)"                                             \
+                "   SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM a"                              \
+                "   ON CONFLICT DO NOTHING RETURNING 1)"                                           \
+                " SELECT EXISTS (SELECT FROM a), EXISTS (SELECT FROM added)"                       \
+                " OR $10 AND EXISTS (SELECT FROM api_key WHERE id = $1)")                          \
+    X(API_KEY_REMOVE, "t", "DELETE FROM api_key WHERE name = $1 RETURNING user_id")                \
+    X(API_KEY_REMOVE_USER, "t",                                                                    \
+      "DELETE FROM api_key WHERE user_id IN (SELECT id FROM account"                               \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+    X(API_KEY_ENABLE, "t", "UPDATE api_key SET suspended = false WHERE name = $1")                 \
+    X(API_KEY_SUSPEND, "", "UPDATE api_key SET suspended = true WHERE NOT suspended")              \
+    X(API_KEY_USED, "gi",                                                                          \
+      "UPDATE api_key SET used_ms = $2 WHERE id = (SELECT id FROM api_key"                         \
+      " WHERE id = $1 AND used_ms < $2 FOR UPDATE SKIP LOCKED)")                                   \
+    X(API_KEY_LIST, "t",                                                                           \
+      "SELECT k.name, a.name, k.grants, k.allow, k.operator, k.suspended, a.disabled,"             \
+      " k.created_ms, k.expires_ms, k.used_ms FROM api_key k JOIN account a ON a.id = k.user_id"   \
+      " WHERE $1 IS NULL OR " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                     \
+          "$1") " ORDER BY k.name COLLATE \"C\"")                                                  \
     X(IDENTITY_TAKE, "g", "UPDATE identity SET id = $1, home = " POSTGRES_HERE)                    \
     X(IDENTITY, "",                                                                                \
       "SELECT id, CASE WHEN home IS NULL THEN 0 WHEN home = " POSTGRES_HERE " THEN 1 ELSE 2 END"   \

@@ -65,8 +65,10 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     if (ends_reports(arg))
         call_run(c, PG_REVOKE, value_text(arg->name), value_int(arg->now_ms),
                  value_int(arg->retention_ms), value_text(arg->retentions));
-    if (arg->remove)
+    if (arg->remove) {
         call_run(c, PG_USER_EXPIRE, value_text(arg->name), value_int(arg->now_ms));
+        call_run(c, PG_API_KEY_REMOVE_USER, value_text(arg->name));
+    }
 }
 
 static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
@@ -99,7 +101,7 @@ static int read_removed(struct postgres_conn *c)
     if (results_next(c))
         store_changed(&c->base,
                       &(struct store_change){.user_id = get_int(c, 0), .state = REPORT_DELETING});
-    return 0;
+    return results_take(c) ? 0 : -E_STORE; /* of the keys */
 }
 
 int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
@@ -194,20 +196,47 @@ int postgres_read_login(struct postgres_conn *c, struct store_login *arg)
     return 0;
 }
 
+/* A session, a key, or either. */
 void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
 {
-    call_run(c, PG_SESSION, value_guid(&arg->session), value_guid(&arg->access),
-             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
+    if (!arg->by_key)
+        call_run(c, PG_SESSION, value_guid(&arg->session), value_guid(&arg->access),
+                 value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
+    if (arg->by_key || arg->any_access)
+        call_run(c, PG_API_KEY_FIND, value_guid(&arg->session), value_bool(arg->any_access),
+                 value_blob(arg->key_hash, API_KEY_HASH_BYTES), value_int(arg->now_ms));
+}
+
+static int read_by_key(struct postgres_conn *c, struct store_session *arg)
+{
+    enum { NAME = POSTGRES_USER_COLUMN_COUNT, ALLOW, GRANTS, OPERATOR, EXPIRES, USED };
+
+    arg->found = results_next(c);
+    if (!arg->found)
+        return 0;
+    read_user(c, &arg->user);
+    if (!user_set_key(&arg->user, get_text(c, NAME), get_text(c, ALLOW), get_text(c, GRANTS)))
+        return results_no_memory(c);
+    arg->user.is_operator &= get_bool(c, OPERATOR);
+    arg->expires_ms = get_int(c, EXPIRES);
+    arg->used_ms = get_int(c, USED);
+    return 0;
 }
 
 int postgres_read_session(struct postgres_conn *c, struct store_session *arg)
 {
+    if (arg->by_key)
+        return read_by_key(c, arg);
     arg->found = results_next(c);
     if (arg->found) {
         arg->replaced = get_bool(c, POSTGRES_USER_COLUMN_COUNT);
         read_user(c, &arg->user);
     }
-    return 0;
+    if (!arg->any_access)
+        return 0;
+    if (!results_take(c))
+        return -E_STORE;
+    return arg->found ? 0 : read_by_key(c, arg);
 }
 
 void postgres_send_sessions(struct postgres_conn *c, struct store_sessions *arg)
@@ -325,13 +354,20 @@ int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
 {
-    (void)arg;
     call_run(c, PG_SESSIONS_END);
+    if (arg->suspend_keys)
+        call_run(c, PG_API_KEY_SUSPEND);
 }
 
 int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
 {
     arg->ended = results_changed(c);
+    arg->suspended = 0;
     store_sessions_ended(&c->base, 0);
+    if (!arg->suspend_keys)
+        return 0;
+    if (!results_take(c))
+        return -E_STORE;
+    arg->suspended = results_changed(c);
     return 0;
 }

@@ -166,9 +166,9 @@ static const char migration_10[] =
     ") STRICT, WITHOUT ROWID;";
 
 /* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is everything); when and
- * from where each session began. A limit of 0 means that of the configuration. `turn` is the number
- * of the user's last start, counted over all users; it is not a time, since it outlives the
- * report. */
+ * from where each session began; API keys. A limit of 0 means that of the configuration. `turn` is
+ * the number of the user's last start, counted over all users; it is not a time, since it outlives
+ * the report. */
 static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
@@ -190,7 +190,22 @@ static const char migration_11[] =
     "ALTER TABLE session ADD COLUMN renewed_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE session ADD COLUMN address TEXT NOT NULL DEFAULT '';"
     "UPDATE session SET created_ms = expires_ms - 2592000000, renewed_ms = expires_ms - "
-    "2592000000;";
+    "2592000000;"
+    /* API keys: see core/api_key.h. */
+    "CREATE TABLE api_key ("
+    "  id BLOB PRIMARY KEY,"
+    "  user_id INTEGER NOT NULL REFERENCES user (id) ON DELETE CASCADE,"
+    "  name TEXT NOT NULL,"
+    "  hash BLOB NOT NULL,"
+    "  grants TEXT NOT NULL,"
+    "  allow TEXT NOT NULL,"
+    "  operator INTEGER NOT NULL,"
+    "  suspended INTEGER NOT NULL DEFAULT 0,"
+    "  created_ms INTEGER NOT NULL,"
+    "  expires_ms INTEGER NOT NULL,"
+    "  used_ms INTEGER NOT NULL DEFAULT 0"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX api_key_name ON api_key (name);";
 
 const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
                                          migration_5, migration_6,  migration_7, migration_8,

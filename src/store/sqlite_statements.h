@@ -223,6 +223,22 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
               " OR EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?3)"        \
               " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ") RETURNING user_id")                        \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
+    X(API_KEY_FIND, "SELECT " SQLITE_USER_COLUMNS ", k.name, k.allow, k.grants, k.operator,"       \
+                    " k.expires_ms, k.used_ms FROM api_key k JOIN user ON user.id = k.user_id"     \
+                    " WHERE k.id = ?1 AND (?2 OR k.hash = ?3) AND NOT k.suspended"                 \
+                    " AND (k.expires_ms = 0 OR k.expires_ms > ?4) AND NOT disabled")               \
+    X(API_KEY_ADD, "INSERT INTO api_key (id, user_id, name, hash, grants, allow, operator,"        \
+                   " created_ms, expires_ms) SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9"            \
+                   " FROM user WHERE name = ?2 AND NOT removed")                                   \
+    X(API_KEY_REMOVE, "DELETE FROM api_key WHERE name = ?1 RETURNING user_id")                     \
+    X(API_KEY_REMOVE_USER, "DELETE FROM api_key WHERE user_id = ?1")                               \
+    X(API_KEY_ENABLE, "UPDATE api_key SET suspended = 0 WHERE name = ?1")                          \
+    X(API_KEY_SUSPEND, "UPDATE api_key SET suspended = 1 WHERE suspended = 0")                     \
+    X(API_KEY_USED, "UPDATE api_key SET used_ms = ?2 WHERE id = ?1 AND used_ms < ?2")              \
+    X(API_KEY_LIST, "SELECT k.name, user.name, k.grants, k.allow, k.operator, suspended,"          \
+                    " disabled, created_ms, expires_ms, used_ms"                                   \
+                    " FROM api_key k JOIN user ON user.id = k.user_id"                             \
+                    " WHERE ?1 IS NULL OR user.name = ?1 ORDER BY k.name")                         \
     X(IDENTITY_TAKE, "UPDATE identity SET id = ?1")                                                \
     X(IDENTITY, "SELECT id FROM identity")                                                         \
     X(LEDGERS, "SELECT id, records, place, given_up_ms FROM ledger")                               \

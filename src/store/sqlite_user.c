@@ -49,7 +49,8 @@ static int remove_user(struct store_conn *conn, int64_t id, int64_t now_ms, stru
 {
     store_changed(conn, &(struct store_change){.user_id = id, .state = REPORT_DELETING});
     return sql_do(conn, err, SQL_USER_EXPIRE, value_int(id), value_int(now_ms))
-               ?: sql_do(conn, err, SQL_USER_LAST, value_int(id));
+               ?: sql_do(conn, err, SQL_USER_LAST, value_int(id))
+               ?: sql_do(conn, err, SQL_API_KEY_REMOVE_USER, value_int(id));
 }
 
 /* What has to change together with the user's row. */
@@ -273,7 +274,27 @@ int sqlite_login(struct store_conn *conn, struct store_login *arg, struct err *e
     return rc;
 }
 
-int sqlite_session(struct store_conn *conn, struct store_session *arg, struct err *err)
+static int find_by_key(struct store_conn *conn, struct store_session *arg, struct err *err)
+{
+    enum { NAME = SQLITE_USER_COLUMN_COUNT, ALLOW, GRANTS, OPERATOR, EXPIRES, USED };
+    struct sql q =
+        sql_start(conn, SQL_API_KEY_FIND, value_guid(&arg->session), value_bool(arg->any_access),
+                  value_blob(arg->key_hash, API_KEY_HASH_BYTES), value_int(arg->now_ms));
+
+    arg->found = sql_next(&q);
+    if (arg->found) {
+        read_user(&q, &arg->user);
+        if (!user_set_key(&arg->user, sql_get_text(&q, NAME), sql_get_text(&q, ALLOW),
+                          sql_get_text(&q, GRANTS)))
+            q.rc = SQLITE_NOMEM;
+        arg->user.is_operator &= sql_get_bool(&q, OPERATOR);
+        arg->expires_ms = sql_get_int(&q, EXPIRES);
+        arg->used_ms = sql_get_int(&q, USED);
+    }
+    return sql_end(&q, err);
+}
+
+static int find_session(struct store_conn *conn, struct store_session *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_SESSION, value_guid(&arg->session), value_guid(&arg->access),
                              value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
@@ -284,6 +305,18 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
         read_user(&q, &arg->user);
     }
     return sql_end(&q, err);
+}
+
+int sqlite_session(struct store_conn *conn, struct store_session *arg, struct err *err)
+{
+    int rc = 0;
+
+    arg->found = false;
+    if (!arg->by_key)
+        rc = find_session(conn, arg, err);
+    if (rc == 0 && (arg->by_key || (arg->any_access && !arg->found)))
+        rc = find_by_key(conn, arg, err);
+    return rc;
 }
 
 int sqlite_sessions(struct store_conn *conn, struct store_sessions *arg, struct err *err)
@@ -395,9 +428,15 @@ int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *e
 
 int sqlite_sessions_end(struct store_conn *conn, struct store_sessions_end *arg, struct err *err)
 {
+    sqlite3 *db = ((struct sqlite_conn *)conn)->db;
     int rc = sql_do(conn, err, SQL_SESSIONS_END);
 
-    arg->ended = sqlite3_changes(((struct sqlite_conn *)conn)->db);
+    arg->ended = sqlite3_changes(db);
+    arg->suspended = 0;
+    if (rc == 0 && arg->suspend_keys) {
+        rc = sql_do(conn, err, SQL_API_KEY_SUSPEND);
+        arg->suspended = sqlite3_changes(db);
+    }
     store_sessions_ended(conn, 0);
     return rc;
 }

@@ -306,6 +306,19 @@ static void users_free(struct user **users, size_t *count)
     *count = 0;
 }
 
+static void api_keys_free(struct store_api_key_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->keys[i].name);
+        free(list->keys[i].user);
+        free(list->keys[i].grants);
+        free(list->keys[i].allow);
+    }
+    free(list->keys);
+    list->keys = NULL;
+    list->count = 0;
+}
+
 void store_op_done(struct store_op *op)
 {
     switch (op->verb) {
@@ -363,6 +376,9 @@ void store_op_done(struct store_op *op)
         break;
     case STORE_ROTATE:
         user_done(&op->rotate.user);
+        break;
+    case STORE_API_KEY_LIST:
+        api_keys_free(&op->api_key_list);
         break;
     default: /* the other verbs own nothing */
         break;

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/work_queue.h"
+#include "core/api_key.h"
 #include "core/report.h"
 #include "core/user.h"
 
@@ -86,6 +87,11 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(SESSIONS, sessions, STORE_READ)                                                              \
     X(ROTATE, rotate, STORE_DURABLE)                                                               \
     X(LOGOUT, logout, STORE_DURABLE)                                                               \
+    X(API_KEY_ADD, api_key_add, STORE_DURABLE)                                                     \
+    X(API_KEY_REMOVE, api_key_remove, STORE_DURABLE)                                               \
+    X(API_KEY_ENABLE, api_key_enable, STORE_DURABLE)                                               \
+    X(API_KEY_USED, api_key_used, STORE_VISIBLE)                                                   \
+    X(API_KEY_LIST, api_key_list, STORE_READ)                                                      \
     X(PROBE, probe, STORE_DURABLE)                                                                 \
     X(SWEEP, sweep, STORE_VISIBLE)                                                                 \
     X(SESSIONS_END, sessions_end, STORE_DURABLE)
@@ -552,14 +558,20 @@ struct store_login {
 };
 
 /* Is this access token still valid? It is while its session exists, no later token of the session
- * was issued more than STORE_LEEWAY_MS ago, and its user is not disabled. */
+ * was issued more than STORE_LEEWAY_MS ago, and its user is not disabled. Or, `by_key`, this API
+ * key? It is until it is removed, suspended or expired, or its user is disabled; the user is then
+ * an operator only if the key was made for that, too. */
 struct store_session {
-    struct guid session, access;
-    bool any_access; /* with any access token: `access` is ignored */
+    struct guid session, access; /* of a key: its id, and nothing */
+    bool any_access; /* `session` is all that is known, and may be the id of a key: `access` and
+                      * `key_hash` are ignored */
+    bool by_key;
+    uint8_t key_hash[API_KEY_HASH_BYTES];
     int64_t now_ms;
     bool found;
-    bool replaced;    /* out: there is a later one, so the answer must not be cached */
-    struct user user; /* out: without password_hash */
+    bool replaced;               /* out: there is a later one, so the answer must not be cached */
+    int64_t expires_ms, used_ms; /* out, of a key: 0: never */
+    struct user user;            /* out: without password_hash */
 };
 
 /* The sessions of a user, the latest first. */
@@ -604,6 +616,44 @@ struct store_logout {
     bool ended; /* out: false: there is no such session, or its token is not valid */
 };
 
+/* A new API key of a user. -E_NOT_FOUND: there is no such user; -E_EXISTS: the name is taken. */
+struct store_api_key_add {
+    const char *name, *user;
+    struct guid id;
+    uint8_t hash[API_KEY_HASH_BYTES];
+    const char *grants, *allow; /* as those of a user; grants "": whatever the user may run */
+    bool is_operator;           /* if the user is one */
+    int64_t now_ms, expires_ms; /* 0: never */
+};
+
+/* -E_NOT_FOUND: there is no such key. What was opened with it ends. */
+struct store_api_key_remove {
+    const char *name;
+};
+
+/* It holds again: see SESSIONS_END. -E_NOT_FOUND. */
+struct store_api_key_enable {
+    const char *name;
+};
+
+/* Note its last use. */
+struct store_api_key_used {
+    struct guid id;
+    int64_t now_ms;
+};
+
+/* The API keys, by name. */
+struct store_api_key {
+    char *name, *user, *grants, *allow;
+    bool is_operator, suspended, disabled;   /* `disabled`: its user is */
+    int64_t created_ms, expires_ms, used_ms; /* 0: never */
+};
+struct store_api_key_list {
+    const char *user;           /* NULL: of all */
+    struct store_api_key *keys; /* out */
+    size_t count;
+};
+
 /* Would a report be stored now? Needs what SUBMIT needs, and changes nothing. */
 struct store_probe {
     char none;
@@ -617,7 +667,8 @@ struct store_sweep {
 
 /* End the sessions of all users: after a restore, which brings back tokens that were revoked. */
 struct store_sessions_end {
-    int64_t ended; /* out */
+    bool suspend_keys;        /* and let no API key in before API_KEY_ENABLE */
+    int64_t ended, suspended; /* out; `suspended`: of those that were not */
 };
 
 /* One operation. Zero-initialise it; fill in `verb`, the verb's member, `done` and `owner`; then

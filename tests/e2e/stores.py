@@ -26,9 +26,9 @@ SHARED_STORES = ("postgres-files", "postgres-rows")
 STORES = ("sqlite", *SHARED_STORES)
 # What the newest versions of the schemas have added, undone, for tests that make an older store.
 UNDO_SQLITE_11 = "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("operator", "active_limit", "running_limit", "turn")) + \
-    "DROP TABLE paused; DROP TABLE changed_user; " + "".join(f"ALTER TABLE session DROP COLUMN {name}; " for name in ("created_ms", "renewed_ms", "address")) + \
+    "DROP TABLE paused; DROP TABLE changed_user; DROP TABLE api_key; " + "".join(f"ALTER TABLE session DROP COLUMN {name}; " for name in ("created_ms", "renewed_ms", "address")) + \
     "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed; ALTER TABLE identity DROP COLUMN last_user; "
-UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting; DROP SEQUENCE start_number; DROP INDEX report_turn; " \
+UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting, api_key; DROP SEQUENCE start_number; DROP INDEX report_turn; " \
     "ALTER TABLE report DROP source; ALTER TABLE account DROP operator, DROP active_limit, DROP running_limit, DROP removed; " \
     "ALTER TABLE session DROP created_ms, DROP renewed_ms, DROP address; "
 FIELD, END = "\x01", "\x02"  # between what psql prints of tables

@@ -82,8 +82,9 @@ def test_every_verb_command_and_action_is_completed(shell):
     assert "serve" in verbs and completed(shell, REPORTD, "") == verbs
     commands = [row.split('"')[1] for row in table("src/ctl/ctl.h", "CTL_COMMANDS")]
     assert "login" in commands and completed(shell, REPORTCTL, "") == commands
-    (actions,) = [row.split('"')[3].split()[0] for row in table("src/cli/verbs.h", "VERBS") if row.startswith("user,")]
-    assert sorted(completed(shell, REPORTD, "user", "")) == sorted(actions.split("|"))
+    for verb in ("user", "key"):
+        (actions,) = [row.split('"')[3].split()[0] for row in table("src/cli/verbs.h", "VERBS") if row.startswith(verb + ",")]
+        assert sorted(completed(shell, REPORTD, verb, "")) == sorted(actions.split("|"))
     assert completed(shell, REPORTD, "user", "dis") == ["disable"]
     admin = next(row for row in table("src/ctl/ctl.h", "CTL_COMMANDS") if row.startswith('"admin"')).split('"')[3]
     assert completed(shell, REPORTCTL, "admin", "") == admin.split()[0].split("|")

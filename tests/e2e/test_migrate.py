@@ -9,10 +9,11 @@ import pytest
 
 from conftest import ALICE
 from disks import Disk, own_mounts
-from harness import Client, Server, refused
+from harness import Client, Server, opens, refused
 from places import traces
 from seams import DEATH, passings, plan
 from stores import UNDO_SQLITE_11, PostgresStore, SqliteStore
+from test_keys import Key
 
 TARGETS = {"the same folder": {}, "another folder": {"spool": "results"}, "rows": {"spool": "postgresql"}}
 # In the order in which they are passed, and those that a target has not.
@@ -170,8 +171,9 @@ def few(tmp_path_factory, shared_postgres):
     client = moving.server.start().client(ALICE)
     kept = {reference: client.result(reference).content
             for reference in (client.complete("Quick", ProductID="1"), client.complete("Big", **BIG))}
+    key = Key(moving.server, ALICE, "--expires", "1d").text
     assert moving.server.stop() == 0
-    return moving.server.folder, client.token, kept
+    return moving.server.folder, client.token, kept, key
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def make_few(few, tmp_path, postgres):
         folder = tmp_path / f"few{len(made)}"
         shutil.copytree(few[0], folder)
         moving = Moving(folder, postgres, target, server=Server(folder))
-        moving.token, moving.kept = few[1:]
+        moving.token, moving.kept, moving.key = few[1:]
         made.append(moving)
         return moving.aim()
 
@@ -191,9 +193,10 @@ def make_few(few, tmp_path, postgres):
         moving.close()
 
 
-def check_few(moving):
-    """All has moved, with the token of then, or not."""
+def check_few(moving, has_key=True):
+    """All has moved, with the token of then and the key, or not."""
     client = Client(moving.server.start().url, token=moving.token)
+    assert opens(moving.server, moving.key) == has_key
     assert {reference: client.result(reference).content for reference in client.references()} == moving.kept
     assert moving.server.stop() == 0
 
@@ -336,6 +339,7 @@ def test_a_row_that_was_changed_meanwhile_is_found(make_few):
     assert moving.run(seams="migrate.rows.copied=crash").returncode == DEATH
     for change, back, words in [
             ("UPDATE account SET grants = 'Quick' WHERE name = 'bob'", "UPDATE account SET grants = '*'", ("account", "grants")),
+            ("UPDATE api_key SET expires_ms = 0", "", ("api_key", "expires_ms")),
             ("DELETE FROM session", "", ("session", "not there"))]:
         moving.server.store.sql(change)
         fails(moving, *words)
@@ -357,7 +361,7 @@ def test_a_store_of_an_older_version_moves(make_few):
     with sqlite3.connect(moving.server.folder / "store.db") as db:
         db.executescript(UNDO_SQLITE_11 + "PRAGMA user_version = 10;")
     moving.run_well()
-    check_few(moving)
+    check_few(moving, has_key=False)  # it had none then
 
 
 def test_both_configurations_are_of_the_right_kind(make_few):

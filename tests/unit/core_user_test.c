@@ -48,6 +48,30 @@ static void no_grants_is_nothing_and_a_star_is_everything(void **state)
     assert_false(may_run("B*", "BA"));
 }
 
+static void a_key_may_do_no_more_than_its_user(void **state)
+{
+    char grants[] = "A\nB", of_key[] = "B\nC", all[] = "*", none[] = "";
+    char networks[] = "10.0.0.0/8", network[] = "10.1.0.0/16";
+    struct user_key key = {all, none, of_key};
+    struct user user = {.grants = grants, .key = &key};
+
+    (void)state;
+    assert_true(user_may_run(&user, "B"));
+    assert_false(user_may_run(&user, "A") || user_may_run(&user, "C"));
+    key.grants = none;
+    assert_true(user_may_run(&user, "A"));
+    assert_false(user_may_run(&user, "C"));
+    key.grants = all;
+    assert_false(user_may_run(&user, "C"));
+    user.allow = networks;
+    key.allow = network;
+    assert_true(user_may_come_from(&user, "10.1.2.3"));
+    assert_false(user_may_come_from(&user, "10.2.0.1"));
+    user.allow = network;
+    key.allow = networks;
+    assert_false(user_may_come_from(&user, "10.2.0.1"));
+}
+
 static void an_empty_allow_list_lets_everyone_in(void **state)
 {
     (void)state;
@@ -196,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_grant_names_a_report_exactly),
         cmocka_unit_test(no_grants_is_nothing_and_a_star_is_everything),
+        cmocka_unit_test(a_key_may_do_no_more_than_its_user),
         cmocka_unit_test(an_empty_allow_list_lets_everyone_in),
         cmocka_unit_test(an_ipv4_list_holds_addresses_and_networks),
         cmocka_unit_test(an_ipv6_list_holds_addresses_and_networks),

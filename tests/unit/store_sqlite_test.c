@@ -363,7 +363,7 @@ static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
 /* What schemas 3 to 11 have made out of schema 2, undone. */
 static const char to_schema_2[] =
     "ALTER TABLE user DROP COLUMN operator; ALTER TABLE user DROP COLUMN turn; DROP TABLE paused;"
-    "DROP TABLE changed_user;"
+    "DROP TABLE changed_user; DROP TABLE api_key;"
     "ALTER TABLE user DROP COLUMN active_limit; ALTER TABLE user DROP COLUMN running_limit;"
     "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed;"
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"

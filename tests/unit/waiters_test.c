@@ -74,6 +74,26 @@ static void a_move_wakes_all_who_wait_for_that_report(void **state)
     assert_true(waiters_cancel(*state, &other.waiter));
 }
 
+static void the_end_of_a_session_wakes_those_of_its_user_as_doubted(void **state)
+{
+    struct guest own, other;
+    int64_t far = clock_mono_ms() + FAR_MS;
+
+    guest_init(&own, guid_new(), far);
+    guest_init(&other, guid_new(), far);
+    own.waiter.user_id = 7;
+    other.waiter.user_id = 8;
+    waiters_add(*state, &own.waiter);
+    waiters_add(*state, &other.waiter);
+    waiters_notify_user(*state, 7);
+    assert_int_equal(times_woken(&own), 1);
+    assert_true(own.waiter.doubted);
+    assert_int_equal(times_woken(&other), 0);
+    waiters_notify_all(*state);
+    assert_int_equal(times_woken(&other), 1);
+    assert_true(other.waiter.doubted);
+}
+
 static void a_move_wakes_only_once(void **state)
 {
     struct guest guest;
@@ -211,6 +231,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, make, drop)
     const struct CMUnitTest tests[] = {
         T(a_move_wakes_all_who_wait_for_that_report),
+        T(the_end_of_a_session_wakes_those_of_its_user_as_doubted),
         T(a_move_wakes_only_once),
         T(a_report_in_the_same_bucket_is_not_woken),
         T(a_deadline_wakes_as_timed_out),

@@ -1,0 +1,412 @@
+/* src/cli/key.c -- `reportd key`: API keys, straight in the store. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "base/str.h"
+#include "cli/key_list.h"
+#include "cli/options.h"
+#include "cli/trail_line.h"
+#include "cli/user_import.h"
+#include "cli/verbs.h"
+#include "core/api_key.h"
+#include "core/config.h"
+#include "store/store.h"
+
+#define EXPIRES_MAX_MS (INT64_C(36500) * 24 * 3600 * 1000)
+
+struct command {
+    const char *config, *user, *expires;
+    struct words words; /* the action, and the names of keys */
+    struct words grants, allow;
+    bool json, operator, help;
+    const struct action *action;
+    const char *const *names;
+    size_t count;
+    const struct config *settings;
+    struct store *store;
+    struct trail *trail; /* NULL: none is kept */
+};
+
+typedef int action_fn(struct command *command, struct err *err);
+
+static action_fn add_api_key, list_all_keys, remove_keys, enable_keys;
+
+static const struct action {
+    const char *name, *takes, *what;
+    action_fn *run;
+    size_t least, most; /* names */
+} actions[] = {
+    {"add", "NAME --user USER [--grant REPORT…] [--allow CIDR…] [--expires TIME] [--operator]",
+     "make a key with which requests are USER's, and print it: it is shown once", add_api_key, 1,
+     1},
+    {"list", "[--user USER] [--json]", "show the keys, and when each was last used", list_all_keys,
+     0, 0},
+    {"remove", "NAME…", "let these keys in no more, from the next request on", remove_keys, 1,
+     WORDS_MAX},
+    {"enable", "NAME…", "let them in again that a restore of a backup has suspended", enable_keys,
+     1, WORDS_MAX},
+};
+
+enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
+
+static void usage(FILE *out)
+{
+    fputs("usage: reportd key ACTION [-c FILE] [ARGUMENTS]\n\n"
+          "Manage API keys, with which programs send requests for a user, in place of an\n"
+          "access token. The server may be running.\n\n",
+          out);
+    for (int i = 0; i < ACTION_COUNT; i++)
+        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    fprintf(out,
+            "\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --user USER        add: whose requests they are; list: only keys of this user\n"
+            "  --grant REPORT…    add: report types that may be run with it, if the user may;\n"
+            "                     whatever the user may if not given\n"
+            "  --allow CIDR…      add: addresses it may come from, of those that the user may\n"
+            "  --expires TIME     add: for how long it holds, such as 90d or 12h; for ever if\n"
+            "                     not given\n"
+            "  --operator         add: it may do what an operator may, while the user is one\n"
+            "  --json             list: as JSON\n"
+            "  -h, --help         print this\n\n"
+            "A name of a key has 1 to %d letters, digits, or any of . _ - @.\n\n"
+            "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
+            API_KEY_NAME_MAX);
+}
+
+/* ---- add ---- */
+
+static int find_key_owner(struct command *command, struct user *ret, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->user}};
+    int rc = store_ask(command->store, &op, err);
+
+    if (rc < 0)
+        return rc;
+    if (!op.user_find.found)
+        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", command->user);
+    *ret = op.user_find.user;
+    return 0;
+}
+
+static int read_expiry(const char *text, int64_t now_ms, int64_t *ret, struct err *err)
+{
+    int64_t life_ms = 0;
+
+    *ret = 0;
+    if (text == NULL)
+        return 0;
+    if (!str_to_duration(text, &life_ms) || life_ms < 1000 || life_ms > EXPIRES_MAX_MS)
+        return err_set(err, -E_INVALID, "--expires takes a duration such as 90d or 12h, not '%s'",
+                       text);
+    *ret = (now_ms + life_ms) / 1000 * 1000; /* as it is shown */
+    return 0;
+}
+
+static int check_owner(const struct command *command, const struct user *user, struct err *err)
+{
+    return command->operator&& !user->is_operator
+               ? err_set(err, -E_INVALID, "'%s' is not an operator; see reportd user operator",
+                         user->name)
+               : 0;
+}
+
+/* Which of the grants do nothing, as things are. */
+static void warn_of_useless(const struct command *command, const struct user *user)
+{
+    user_warn_of_unknown("key", command->settings, &command->grants);
+    for (size_t i = 0; i < command->grants.count; i++) {
+        const char *report = command->grants.items[i];
+
+        if (!str_eq(report, "*") && !user_may_run(user, report))
+            fprintf(stderr, "reportd key: warning: '%s' may not run '%s'\n", user->name, report);
+    }
+}
+
+static void record_new_key(const struct command *command, const struct user *user)
+{
+    struct trail_act act = {
+        .event = TRAIL_KEY, .change = "add", .key = command->names[0], .subject = user->name};
+
+    trail_record(command->trail, &act);
+    act.change = "operator on";
+    if (command->operator)
+        trail_record(command->trail, &act);
+    act.change = "grant";
+    for (size_t i = 0; i < command->grants.count; i++) {
+        act.report = command->grants.items[i];
+        trail_record(command->trail, &act);
+    }
+}
+
+static int store_new_key(struct command *command, const struct user *user,
+                         struct store_api_key_add *add, struct err *err)
+{
+    struct store_op op = {.verb = STORE_API_KEY_ADD};
+    char key[API_KEY_TEXT];
+    int rc;
+
+    api_key_make(key);
+    api_key_hash(key, add->hash, &add->id);
+    op.api_key_add = *add;
+    rc = store_ask(command->store, &op, err);
+    if (rc == 0) {
+        puts(key);
+        fputs("This is the only time that the key is shown: keep it in a file that nobody else can "
+              "read.\n",
+              stderr);
+        record_new_key(command, user);
+        warn_of_useless(command, user);
+    }
+    explicit_bzero(key, sizeof(key));
+    return rc;
+}
+
+static int add_api_key(struct command *command, struct err *err)
+{
+    struct store_api_key_add add = {.name = command->names[0],
+                                    .user = command->user,
+                                    .is_operator = command->operator,
+                                    .now_ms = store_now_ms(command->store)};
+    char *grants = NULL, *allow = NULL;
+    struct user user = {0};
+    int rc = api_key_check_name(add.name, err)
+                 ?: find_key_owner(command, &user, err)
+                 ?: check_owner(command, &user, err)
+                 ?: read_expiry(command->expires, add.now_ms, &add.expires_ms, err)
+                 ?: user_grants_with("", &command->grants, &grants, err)
+                 ?: user_allow_list(&command->allow, &allow, err);
+
+    add.grants = grants;
+    add.allow = allow;
+    if (rc == 0)
+        rc = store_new_key(command, &user, &add, err);
+    free(grants);
+    free(allow);
+    user_done(&user);
+    return rc;
+}
+
+/* ---- the others ---- */
+
+static int list_keys_of(struct command *command, const char *user, struct store_op *op,
+                        struct err *err)
+{
+    *op = (struct store_op){.verb = STORE_API_KEY_LIST, .api_key_list = {.user = user}};
+    return store_ask(command->store, op, err);
+}
+
+static int list_all_keys(struct command *command, struct err *err)
+{
+    struct user user = {0};
+    struct store_op op;
+    int rc = command->user != NULL ? find_key_owner(command, &user, err) : 0;
+
+    user_done(&user);
+    if (rc < 0)
+        return rc;
+    rc = list_keys_of(command, command->user, &op, err)
+             ?: key_list_print(&op.api_key_list, command->json, store_now_ms(command->store), err);
+    store_op_done(&op);
+    return rc;
+}
+
+static const struct store_api_key *find_listed(const struct store_api_key_list *list,
+                                               const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (str_eq(list->keys[i].name, name))
+            return &list->keys[i];
+    }
+    return NULL;
+}
+
+/* All of them or, if one name is wrong, none. */
+static int check_names(const struct command *command, const struct store_api_key_list *list,
+                       struct err *err)
+{
+    for (size_t i = 0; i < command->count; i++) {
+        if (find_listed(list, command->names[i]) == NULL)
+            return err_set(err, -E_NOT_FOUND,
+                           "There is no key '%s': reportd key list shows the names.",
+                           command->names[i]);
+    }
+    return 0;
+}
+
+static int change_each(struct command *command, enum store_verb verb, struct err *err)
+{
+    struct store_op list;
+    int rc =
+        list_keys_of(command, NULL, &list, err) ?: check_names(command, &list.api_key_list, err);
+
+    for (size_t i = 0; rc == 0 && i < command->count; i++) {
+        const char *name = command->names[i];
+        struct store_op op = {.verb = verb};
+        struct trail_act act = {.event = TRAIL_KEY,
+                                .change = command->action->name,
+                                .key = name,
+                                .subject = find_listed(&list.api_key_list, name)->user};
+
+        if (verb == STORE_API_KEY_REMOVE)
+            op.api_key_remove.name = name;
+        else
+            op.api_key_enable.name = name;
+        rc = store_ask(command->store, &op, err);
+        if (rc == 0)
+            trail_record(command->trail, &act);
+    }
+    store_op_done(&list);
+    return rc;
+}
+
+static int remove_keys(struct command *command, struct err *err)
+{
+    return change_each(command, STORE_API_KEY_REMOVE, err);
+}
+
+static int enable_keys(struct command *command, struct err *err)
+{
+    return change_each(command, STORE_API_KEY_ENABLE, err);
+}
+
+/* ---- the command line ---- */
+
+/* The words after --grant and --allow, up to the next option, are theirs. */
+static int read_key_options(int argc, char **argv, struct command *ret)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"user", required_argument, NULL, 'u'},
+        {"grant", required_argument, NULL, 'g'},
+        {"allow", required_argument, NULL, 'a'},
+        {"expires", required_argument, NULL, 'e'},
+        {"operator", no_argument, NULL, 'o'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct words *words = &ret->words;
+    struct err err = {0};
+    int letter;
+
+    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
+        if (letter == '?')
+            return options_wrong("key", "%s", err.text);
+        ret->config = letter == 'c' ? optarg : ret->config;
+        ret->user = letter == 'u' ? optarg : ret->user;
+        ret->expires = letter == 'e' ? optarg : ret->expires;
+        ret->operator= ret->operator|| letter == 'o';
+        ret->json |= letter == 'j';
+        ret->help |= letter == 'h';
+        if (letter == 'g')
+            words = &ret->grants;
+        else if (letter == 'a')
+            words = &ret->allow;
+        else if (letter != 1)
+            continue;
+        if (words->count == WORDS_MAX)
+            return options_wrong("key", "there are too many arguments");
+        words->items[words->count++] = optarg;
+    }
+    while (optind < argc && ret->words.count < WORDS_MAX)
+        ret->words.items[ret->words.count++] = argv[optind++];
+    return EXIT_GOOD;
+}
+
+/* What only some actions take. */
+static int check_key_options(const struct command *command)
+{
+    action_fn *run = command->action->run;
+    bool of_add = command->grants.count + command->allow.count > 0 || command->expires != NULL ||
+                  command->operator;
+
+    if (run != add_api_key && of_add)
+        return options_wrong("key", "only add takes --grant, --allow, --expires and --operator");
+    if (run != add_api_key && run != list_all_keys && command->user != NULL)
+        return options_wrong("key", "only add and list take --user");
+    if (run != list_all_keys && command->json)
+        return options_wrong("key", "only list takes --json");
+    if (run == add_api_key && command->user == NULL)
+        return options_wrong("key", "say whose it is: --user USER");
+    return EXIT_GOOD;
+}
+
+static int check_key_usage(struct command *command)
+{
+    const struct words *words = &command->words;
+    const struct action *action;
+    struct nearest nearest;
+    char said[NEAREST_TEXT];
+
+    if (words->count == 0)
+        return options_wrong("key", "name an action: add, list, remove or enable");
+    nearest = (struct nearest){.typed = words->items[0]};
+    action = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
+    if (action == NULL)
+        return options_wrong("key", "there is no action '%s'%s", words->items[0],
+                             nearest_words(&nearest, "", said));
+    command->action = action;
+    command->names = words->items + 1;
+    command->count = words->count - 1;
+    if (command->count < action->least)
+        return options_wrong("key", "say: %s %s", action->name, action->takes);
+    if (command->count > action->most)
+        return options_wrong("key", "'%s' is too much", command->names[action->most]);
+    return check_key_options(command);
+}
+
+/* Every process on the machine can read arguments. */
+static int check_secrets(const struct command *command, struct err *err)
+{
+    for (size_t i = 0; i < command->count; i++) {
+        if (api_key_begins(command->names[i]))
+            return api_key_check_name(command->names[i], err);
+    }
+    return 0;
+}
+
+static int run_key_action(struct command *command, struct err *err)
+{
+    struct config *config = NULL;
+    int rc = check_secrets(command, err) ?: config_load(command->config, &config, err);
+
+    command->settings = config;
+    if (rc == 0 && command->action->run != list_all_keys)
+        rc = trail_line_open(config, &command->trail, err);
+    if (rc == 0)
+        rc = store_open(&(struct store_spec){.url = config->store.text,
+                                             .upgrade = true,
+                                             .erase_key = config->erase_key_file.text},
+                        &command->store, err)
+                 ?: command->action->run(command, err);
+    rc = trail_line_close(command->trail, rc, err);
+    store_free(command->store);
+    config_free(config);
+    return rc;
+}
+
+int verb_key(int argc, char **argv)
+{
+    static struct command command = {.config = "reportd.conf"};
+    struct err err = {0};
+    int rc = read_key_options(argc, argv, &command);
+
+    if (rc == EXIT_GOOD && command.help) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (rc == EXIT_GOOD)
+        rc = check_key_usage(&command);
+    if (rc != EXIT_GOOD)
+        return rc;
+    if (run_key_action(&command, &err) < 0) {
+        say_line(stderr, "reportd key: %s", err.text); /* it may quote a file */
+        if (err.detail[0] != '\0')
+            fprintf(stderr, "reportd key: %s\n", err.detail);
+        return EXIT_FAILED;
+    }
+    return EXIT_GOOD;
+}
