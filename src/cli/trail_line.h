@@ -6,12 +6,12 @@
 #include "core/trail.h"
 #include "store/store.h"
 
-/* As trail_open(), before anything is changed, in the name of who is logged in to the machine, also
- * if that is another user by now. -E_TRAIL, too: it is required, and can't be written. *ret, which
- * may be NULL, is yours: trail_line_close(). */
+/* As trail_open(), before anything is changed, in the name of the user who is logged in to the
+ * machine, even if the command runs as another user. Also -E_TRAIL: the trail is required, and
+ * cannot be written. *ret, which may be NULL, is yours: trail_line_close(). */
 int trail_line_open(const struct config *config, struct trail **ret, struct err *err);
-/* Its lines have hashes of references from now on, with the key that all nodes of `store` have, or
- * of one that no nodes share, if it is NULL; a key that is not there is made. `trail` may be NULL.
+/* From now on its lines have hashes of references, with the key that all nodes of `store` have, or,
+ * if it is NULL, with one that is not shared; a missing key is made. `trail` may be NULL.
  * -E_CONFIG, -E_STORE. */
 int trail_line_use_key(struct trail *trail, const struct config *config, struct store *store,
                        struct err *err);

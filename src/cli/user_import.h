@@ -30,7 +30,7 @@ int user_grants_with(const char *old, const struct words *words, char **ret, str
 /* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is not an
  * address. */
 int user_allow_list(const struct words *words, char **ret, struct err *err);
-/* Say on standard error which of these reports, as they were granted, are not there. */
+/* Report on standard error which of these reports were granted but do not exist. */
 void user_warn_of_unknown(const char *verb, const struct config *config,
                           const struct words *grants);
 /* Of STORE_USER_CHANGE: "default" is -1, NULL 0. -E_INVALID. */

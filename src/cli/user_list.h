@@ -14,7 +14,8 @@
 int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
                     struct err *err);
 
-/* `list` cut at `between`, its entries parted by a comma and a space, to standard output; … */
+/* Print `list`, cut at `between`, on standard output, with a comma and a space between the entries;
+ * … */
 void user_list_print_entries(const char *list, char between, const char *if_none);
-/* … or as a member of an object, a JSON array. */
+/* … or add it as a member of an object, a JSON array. */
 void user_list_add_entries(struct buf *b, const char *key, const char *list, char between);

@@ -16,7 +16,7 @@
     X(SUBMIT, "submit")     /* also one that was not accepted */                                   \
     X(DOWNLOAD, "download") /* a result, some of it, or some of its rows */                        \
     X(DELETE, "delete")     /* for each report */                                                  \
-    X(PURGE, "purge")       /* that no user of the API has asked for: see trail_record_purge() */  \
+    X(PURGE, "purge")       /* not requested by a user of the API: see trail_record_purge() */     \
     X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
     X(USER, "user")         /* added, removed or changed */                                        \
     X(KEY, "key")           /* added, removed or enabled */                                        \
@@ -34,9 +34,9 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;  /* of QUEUE, USER, KEY, SIGNING_KEY, STORE: what was done: "grant" */
-    const char *user;    /* who did it, of the API's users; else see trail_open() */
-    const char *key;     /* the name of the API key it was done with; of KEY: which it is about */
+    const char *change;  /* of QUEUE, USER, KEY, SIGNING_KEY, STORE: the action, such as "grant" */
+    const char *user;    /* the user of the API who did it; else see trail_open() */
+    const char *key;     /* the name of the API key that was used; of KEY: the key concerned */
     const char *subject; /* whose report, which user or source, if that is not `user` */
     const char *address, *request, *report;
     const struct guid *reference; /* of which the line has a keyed hash */
@@ -60,13 +60,14 @@ struct trail;
  * it cannot be opened. */
 int trail_check_config(const struct config *config, struct err *err);
 /* Open audit_log for appending, with a separate thread that writes it; *ret is NULL if none is
- * configured. `system_user`, which is copied, is the user of this machine who does what no user of
- * the API does; NULL: the server does it. -E_CONFIG as trail_check_config(); a file that cannot be
+ * configured. `system_user`, which is copied, is the user of this machine who is named where no
+ * user of the API is; NULL: the server. -E_CONFIG as trail_check_config(); a file that cannot be
  * made or written is opened again and again. Several processes may have it open. *ret is yours:
  * trail_close(). */
 int trail_open(const struct config *config, const char *system_user, struct trail **ret,
                struct err *err);
-/* From now on lines have hashes of references; before any other thread records. NULL is fine. */
+/* From now on lines have hashes of references; call it before other threads record. NULL is
+ * fine. */
 void trail_use_key(struct trail *trail, const struct trail_key *key);
 /* Write what waits. -E_TRAIL if that can't be done: those lines are lost. NULL is fine. */
 int trail_close(struct trail *trail, struct err *err);
@@ -74,7 +75,7 @@ int trail_close(struct trail *trail, struct err *err);
 /* Add a line. Never blocks; any thread. While the file can't be written lines wait, and beyond a
  * few MiB are lost; then a line "lost" says how many. NULL is fine: nothing is recorded. */
 void trail_record(struct trail *trail, const struct trail_act *act);
-/* The same of a report that expired, or whose deletion was broken off, or that a command of the
+/* The same for a report that expired, whose deletion was interrupted, or that a command on the
  * machine has deleted: nothing is left of it. `user` and `name`, its type: "" if unknown. */
 void trail_record_purge(struct trail *trail, const struct guid *id, const char *user,
                         const char *name);

@@ -30,25 +30,25 @@ struct user {
     int64_t first_failure_ms, locked_until_ms; /* UTC; 0: none */
     char *allow;          /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
     char *grants;         /* report names separated by newlines; "*": all; "": none */
-    struct user_key *key; /* that asks for the user, and may do what both may; NULL: none does */
+    struct user_key *key; /* that acts for the user, with the rights that both have; NULL: none */
 };
 
 /* An API key. */
 struct user_key {
     char *name, *allow;
-    char *grants; /* "": whatever the user's are */
+    char *grants; /* "": all those of the user */
 };
 
 void user_done(struct user *user); /* free what it owns, zero it; NULL is fine */
-/* Takes the texts, which are from malloc(), and frees them if there is no memory (false), which may
- * be why one of them is NULL. */
+/* Takes over the texts, which are from malloc(), and frees them if there is no memory (false); one
+ * of them may then be NULL. */
 bool user_set_key(struct user *user, char *name, char *allow, char *grants);
 
-/* By its grants, and those of its key; a disabled user has none that hold. */
+/* By its grants, and those of its key; a disabled user has none. */
 bool user_may_run(const struct user *user, const char *report);
 /* By its allow-list, and that of its key. `address`: numeric IPv4 or IPv6. An IPv4-mapped IPv6
- * address (RFC 4291, 2.5.5.2) is the IPv4 address, here and in the list; other blocks of IPv6 do
- * not hold it, not even ::/0. */
+ * address (RFC 4291, 2.5.5.2) counts as the IPv4 address, here and in the list; other blocks of
+ * IPv6 do not include it, not even ::/0. */
 bool user_may_come_from(const struct user *user, const char *address);
 bool user_is_locked(const struct user *user, int64_t now_ms);
 

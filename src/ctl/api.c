@@ -15,7 +15,7 @@
 struct api {
     struct http *http;
     struct credentials credentials;
-    bool from_environment;     /* the token is, and there is no login */
+    bool from_environment;     /* a token was given, and no login is used */
     struct http_answer answer; /* the last one */
     json_t *refusal;           /* its JSON, if it has any */
     bool json;
@@ -154,7 +154,7 @@ int api_login(struct http *http, const char *user, const char *password, struct 
     return rc;
 }
 
-/* Whose token is it? */
+/* Which user does the token belong to? */
 static int ask_name(struct http *http, const char *token, char **ret, struct err *err)
 {
     const struct http_request request = {
@@ -179,7 +179,7 @@ static int ask_name(struct http *http, const char *token, char **ret, struct err
     return rc;
 }
 
-/* What is remembered holds wherever the next command runs. */
+/* The saved path is valid wherever the next command runs. */
 static int absolute_path(const char *path, char **ret, struct err *err)
 {
     char *folder = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
@@ -232,7 +232,7 @@ static int check_logged_in_at(const struct api *api, const char *server, struct 
     return rc;
 }
 
-/* The token in the environment says nothing of where it is valid. */
+/* The token in the environment does not say for which server it is. */
 static int use_token_variable(struct api *api, const char *token, const char *server,
                               struct err *err)
 {
@@ -314,7 +314,7 @@ static int exchange_token(struct api *api, struct credentials *now, struct err *
     return rc;
 }
 
-/* A key, or what the environment has, stays what it is. */
+/* A key, or a token from the environment, cannot be renewed. */
 static bool can_renew(const struct api *api)
 {
     return !api->from_environment && api->credentials.key_file == NULL;

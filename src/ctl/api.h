@@ -15,9 +15,9 @@ struct api;
  * message. */
 int api_login(struct http *http, const char *user, const char *password, struct err *err);
 
-/* With an API key in a file, or with what a command prints: see whether the server accepts it, and
- * save which of them it is; the other one is NULL. As api_login(); *ret_user, its name, is yours to
- * free(). */
+/* With an API key from a file, or the output of a command: check that the server accepts it, and
+ * save which of them is used; the other one is NULL. As api_login(); *ret_user, the user's name, is
+ * yours to free(). */
 int api_login_without(struct http *http, const char *key_file, const char *token_command,
                       char **ret_user, struct err *err);
 

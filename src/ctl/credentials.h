@@ -9,7 +9,8 @@ struct credentials {
     char *user;
     char *access_token, *refresh_token; /* of a login with a password, or … */
     char *key_file;      /* … the file with an API key, its absolute path, or … */
-    char *token_command; /* … what prints a token, of which `access_token` is the last one */
+    char *token_command; /* … the command that prints a token, whose last output is
+                          * `access_token` */
     char *cacert;        /* as http_cacert() gives it; NULL: none was named at the login */
 };
 

@@ -171,7 +171,7 @@ int ctl_logout(struct ctl *ctl, struct err *err)
     credentials_done(&known);
     if (!has_session)
         return credentials_remove(err);
-    unsetenv(TOKEN_VARIABLE); /* it is not of the login */
+    unsetenv(TOKEN_VARIABLE); /* it does not belong to the login */
     rc = api_open(&ctl->options, &api, err);
     if (rc < 0)
         return rc;

@@ -146,7 +146,7 @@ static const struct command *find_command(const char *name, struct err *err)
     return found;
 }
 
-/* Every process on the machine can read arguments, and a shell keeps them. */
+/* Every process on the machine can read arguments, and shells keep a history of them. */
 static int refuse_secrets(int argc, char **argv, struct err *err)
 {
     for (int i = 1; i < argc; i++) {

@@ -14,14 +14,14 @@
 #include "ctl/signal.h"
 
 enum {
-    TOKEN_MAX = 8192,     /* bytes of a header that every server takes */
-    KEY_RANDOM_TEXT = 43, /* characters of an API key behind its prefix */
+    TOKEN_MAX = 8192,     /* bytes of a header that every server accepts */
+    KEY_RANDOM_TEXT = 43, /* characters of an API key after its prefix */
 };
 
 static const char key_prefix[] = "rdk_";
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* A whole header's value could be smuggled in otherwise. */
+/* Otherwise a value could smuggle in another header. */
 static bool is_header_text(const char *text)
 {
     if (*text == '\0')
@@ -33,7 +33,7 @@ static bool is_header_text(const char *text)
     return true;
 }
 
-/* Read the first line, without the blanks around it; *ret is yours. */
+/* Read the first line, without surrounding blanks; *ret is yours. */
 static int read_first_line(FILE *file, const char *where, char **ret, struct err *err)
 {
     char line[TOKEN_MAX + 2];
@@ -61,7 +61,7 @@ static bool is_api_key(const char *text)
            strspn(text + len, base64url) == KEY_RANDOM_TEXT;
 }
 
-/* As ssh does it: of somebody else's file nobody can change that. */
+/* As in ssh, the mode of another user's file is not checked, since the caller cannot change it. */
 static int check_is_private(FILE *file, const char *path, struct err *err)
 {
     struct stat st;
@@ -116,14 +116,14 @@ int token_from_command(const char *command, char **ret, struct err *err)
     struct err why;
     int rc, end;
 
-    signal(SIGPIPE, SIG_DFL); /* which the command inherits */
+    signal(SIGPIPE, SIG_DFL); /* inherited by the command */
     file = popen(command, "re");
     signal(SIGPIPE, SIG_IGN);
     if (file == NULL)
         return err_errno(err, -E_IO, "cannot run the token command");
     rc = read_first_line(file, "the output of the token command", &text, err);
     end = check_end(pclose(file), &why);
-    if (end < 0) { /* that is why there is no token */
+    if (end < 0) { /* the reason why there is no token */
         *err = why;
         rc = end;
     }

@@ -53,7 +53,7 @@ bool auth_refuse_key(struct exchange *ex)
 
 /* ---- API keys ---- */
 
-/* The id of a key is its session; what it may do is the store's to say. */
+/* The id of a key serves as its session; the store decides what it may do. */
 static bool read_api_key(struct exchange *ex, const char *text, const struct cached_token *known)
 {
     uint8_t hash[API_KEY_HASH_BYTES];
@@ -76,7 +76,7 @@ static void free_use(struct store_op *op)
     free(op);
 }
 
-/* Nobody waits for that, and a use that cannot be written down is none that is refused. */
+/* No request waits for this, and none is refused because its use cannot be recorded. */
 static void note_use(struct exchange *ex)
 {
     struct cached_token *key = ex->cached_token;
@@ -95,7 +95,7 @@ static void note_use(struct exchange *ex)
     store_post(ex->services->store, op);
 }
 
-/* Its addresses hold for each request: a key has no login at which they are checked. */
+/* The key's addresses are checked for each request: there is no login at which to check them. */
 static bool enter_by_key(struct exchange *ex)
 {
     char address[ADDRESS_TEXT];
@@ -228,7 +228,7 @@ static void still_there(struct exchange *ex)
         ex->after_auth(ex);
         return;
     }
-    ex->header_count = 0; /* of the answer that is not given */
+    ex->header_count = 0; /* of the answer that is not sent */
     auth_refuse(ex);
 }
 

@@ -36,7 +36,7 @@ typedef void exchange_step(struct exchange *ex);
 enum route_access {
     ROUTE_PUBLIC,   /* no token, no Version header */
     ROUTE_VERSION,  /* no token (login), but the Version header */
-    ROUTE_TOKEN,    /* a valid access token or API key: ex->user is there before the first step */
+    ROUTE_TOKEN,    /* a valid access token or API key: ex->user is set before the first step */
     ROUTE_SESSION,  /* a valid access token */
     ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
                      * login, which the first step then reads */

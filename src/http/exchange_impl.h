@@ -58,9 +58,9 @@ exchange_step auth_token;
 bool auth_signature(struct exchange *ex);
 /* Reply 401. One message whatever was wrong. */
 void auth_refuse(struct exchange *ex);
-/* For what needs a session. True: an API key was sent, of whatever worth, and replied 403. */
+/* For what needs a session. True: an API key was sent, valid or not, and replied 403. */
 bool auth_refuse_key(struct exchange *ex);
-/* Where a wait has been: does the session or key that asks still live? Replies 401, or goes on with
+/* After a wait: does the session or key of the request still exist? Replies 401, or goes on with
  * `next`. */
 void auth_again(struct exchange *ex, exchange_step *next);
 

@@ -161,7 +161,8 @@ static void wait_ask(struct exchange *ex)
     report_find(ex, &wait->waiter.id, on_wait_found);
 }
 
-/* Who waits is looked up, too, if that was doubted: once it waits, since only then it is told. */
+/* The session or key of the waiter is looked up again if it was in doubt: only once it waits is it
+ * notified. */
 static void wait_find(struct exchange *ex)
 {
     struct wait *wait = ex->state;
@@ -206,7 +207,7 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     wait->share = share_of_user(SHARE_WAITS, ex->user->id);
     wait->waiter = (struct waiter){.id = *id,
                                    .user_id = ex->user->id,
-                                   .doubted = true, /* it may have ended since it was let in */
+                                   .doubted = true, /* it may have ended since the check */
                                    .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
                                    .fd = exchange_socket(ex),
                                    .tls = exchange_tls(ex) != NULL,

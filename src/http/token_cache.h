@@ -1,5 +1,6 @@
-/* src/http/token_cache.h -- access tokens and API keys that were found good, and whose they are, so
- * that one is not verified again for each request. Bounded: an old one makes room. Any thread. */
+/* src/http/token_cache.h -- access tokens and API keys that were verified, and their users, so that
+ * they are not verified again for each request. Bounded: a new one replaces an old one. Any
+ * thread. */
 #pragma once
 
 #include <stdatomic.h>
@@ -16,7 +17,7 @@ struct cached_token {
     struct token_claims claims;
     struct user user;
     uint64_t version; /* 0: the store must be asked each time */
-    /* Of an API key: as when its last use is written down (UTC). It alone does change. */
+    /* For an API key: when its last use was recorded (UTC). Only this changes. */
     atomic_llong used_ms;
     /* token_cache.c's own */
     atomic_int holders;

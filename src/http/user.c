@@ -240,7 +240,7 @@ void user_login(struct exchange *ex)
         !password_work_take(ex, "username", login->name, sizeof(login->name)) ||
         !password_work_take(ex, "password", login->check.password, sizeof(login->check.password)))
         return;
-    /* Not written down as a failure, nor logged as a name. */
+    /* Neither counted as a failure nor logged as a name. */
     if (api_key_is(login->name) || api_key_is(login->check.password)) {
         exchange_fail(ex, -E_FORBIDDEN,
                       "An API key does not log in: send it, in the header Authorization, with each "

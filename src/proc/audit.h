@@ -60,7 +60,7 @@ struct audit_spec {
     struct store *store;
     struct spool *spool;
     const char *store_path; /* of an embedded store whose lock the caller has; else NULL */
-    struct trail *trail;    /* has a line for each report that a repair deletes; may be NULL */
+    struct trail *trail;    /* gets a line for each report that a repair deletes; may be NULL */
     bool serving;
     int64_t grace_ms;
     /* Between looks: wait so long; false: give up (-E_CANCELLED). Only with `serving`. */

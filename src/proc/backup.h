@@ -101,7 +101,7 @@ struct restore_spec {
     bool overwrite;      /* the store that is there, which no server may use */
     const struct ledgers *ledgers;
     bool unchecked;      /* against what the store that is overwritten knows of them */
-    struct trail *trail; /* of what is deleted again, or left out; NULL: none is kept */
+    struct trail *trail; /* of what is deleted again, or left out; NULL: none */
     backup_progress_fn *progress;
     void *context;
 };

@@ -7,7 +7,7 @@
 /* Look at every report of the store, also in DELETING; true: erase it (row and result in the row;
  * not files). */
 typedef bool erase_fn(void *context, const struct store_scanned *report);
-/* How many were erased, or -E_*. `trail`: has a line for each; NULL: none. */
+/* How many were erased, or -E_*. `trail` gets a line for each; NULL: no trail. */
 int64_t erase_reports(struct store *store, struct trail *trail, erase_fn *wanted, void *context,
                       struct err *err);
 

@@ -13,7 +13,7 @@ struct waiters;
  * unless waiters_cancel() was true. It must not block. */
 struct waiter {
     struct guid id;
-    int64_t user_id;     /* who waits; 0: nobody in particular */
+    int64_t user_id;     /* the user who waits; 0: unknown */
     int64_t deadline_ms; /* clock_mono_ms() */
     int fd;              /* of the client, open until it is woken or cancelled; -1: none */
     bool tls;            /* it speaks TLS */
@@ -41,7 +41,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter);
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
 /* The report has changed: wake its waiters. Any thread, cheap if there are none. */
 void waiters_notify(struct waiters *waiters, const struct guid *id);
-/* Sessions or keys of this user, 0: of any, have ended: wake those who wait, as doubted. */
+/* Sessions or keys of this user (0: of any) have ended: wake those waiters, as doubted. */
 void waiters_notify_user(struct waiters *waiters, int64_t user_id);
-/* Any report, and any session, may have changed: wake everyone, as doubted. */
+/* Any report, and any session, may have changed: wake all waiters, as doubted. */
 void waiters_notify_all(struct waiters *waiters);

@@ -27,8 +27,8 @@ void postgres_send_api_key_remove(struct postgres_conn *c, struct store_api_key_
     call_run(c, PG_API_KEY_REMOVE, value_text(arg->name));
 }
 
-/* One that an earlier try has removed, whose answer was lost, is not there any more: whose it was
- * is not known then. */
+/* If an earlier try removed the key and its answer was lost, the key no longer exists, and its user
+ * is unknown. */
 int postgres_read_api_key_remove(struct postgres_conn *c, struct store_api_key_remove *arg)
 {
     bool found = results_next(c);

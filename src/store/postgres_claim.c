@@ -45,7 +45,7 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
     return 0;
 }
 
-/* After the claims under way: what is answered as paused starts nothing more. */
+/* Waits for the claims in progress: once the pause is answered, nothing more starts. */
 void postgres_send_pause(struct postgres_conn *c, struct store_pause *arg)
 {
     call_run(c, PG_CLAIM_ALONE);

@@ -558,19 +558,19 @@ struct store_login {
 };
 
 /* Is this access token still valid? It is while its session exists, no later token of the session
- * was issued more than STORE_LEEWAY_MS ago, and its user is not disabled. Or, `by_key`, this API
- * key? It is until it is removed, suspended or expired, or its user is disabled; the user is then
- * an operator only if the key was made for that, too. */
+ * was issued more than STORE_LEEWAY_MS ago, and its user is not disabled. Or, with `by_key`, this
+ * API key? It is until it is removed, suspended or expired, or its user is disabled; the user is
+ * then an operator only if the key was made for that, too. */
 struct store_session {
-    struct guid session, access; /* of a key: its id, and nothing */
-    bool any_access; /* `session` is all that is known, and may be the id of a key: `access` and
+    struct guid session, access; /* for a key: only its id */
+    bool any_access; /* only `session` is known, and it may be the id of a key: `access` and
                       * `key_hash` are ignored */
     bool by_key;
     uint8_t key_hash[API_KEY_HASH_BYTES];
     int64_t now_ms;
     bool found;
     bool replaced;               /* out: there is a later one, so the answer must not be cached */
-    int64_t expires_ms, used_ms; /* out, of a key: 0: never */
+    int64_t expires_ms, used_ms; /* out, for a key: 0: never */
     struct user user;            /* out: without password_hash */
 };
 
@@ -621,22 +621,22 @@ struct store_api_key_add {
     const char *name, *user;
     struct guid id;
     uint8_t hash[API_KEY_HASH_BYTES];
-    const char *grants, *allow; /* as those of a user; grants "": whatever the user may run */
-    bool is_operator;           /* if the user is one */
+    const char *grants, *allow; /* like those of a user; grants "": all those of the user */
+    bool is_operator;           /* if the user is an operator */
     int64_t now_ms, expires_ms; /* 0: never */
 };
 
-/* -E_NOT_FOUND: there is no such key. What was opened with it ends. */
+/* -E_NOT_FOUND: there is no such key. Everything that was opened with it ends. */
 struct store_api_key_remove {
     const char *name;
 };
 
-/* It holds again: see SESSIONS_END. -E_NOT_FOUND. */
+/* Make it valid again: see SESSIONS_END. -E_NOT_FOUND. */
 struct store_api_key_enable {
     const char *name;
 };
 
-/* Note its last use. */
+/* Record its last use. */
 struct store_api_key_used {
     struct guid id;
     int64_t now_ms;
@@ -645,11 +645,11 @@ struct store_api_key_used {
 /* The API keys, by name. */
 struct store_api_key {
     char *name, *user, *grants, *allow;
-    bool is_operator, suspended, disabled;   /* `disabled`: its user is */
+    bool is_operator, suspended, disabled;   /* `disabled`: its user is disabled */
     int64_t created_ms, expires_ms, used_ms; /* 0: never */
 };
 struct store_api_key_list {
-    const char *user;           /* NULL: of all */
+    const char *user;           /* NULL: of all users */
     struct store_api_key *keys; /* out */
     size_t count;
 };
@@ -667,8 +667,8 @@ struct store_sweep {
 
 /* End the sessions of all users: after a restore, which brings back tokens that were revoked. */
 struct store_sessions_end {
-    bool suspend_keys;        /* and let no API key in before API_KEY_ENABLE */
-    int64_t ended, suspended; /* out; `suspended`: of those that were not */
+    bool suspend_keys;        /* and suspend all API keys until API_KEY_ENABLE */
+    int64_t ended, suspended; /* out; `suspended`: those that were not suspended before */
 };
 
 /* One operation. Zero-initialise it; fill in `verb`, the verb's member, `done` and `owner`; then
