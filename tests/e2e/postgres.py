@@ -199,13 +199,13 @@ class Postgres:
 
     @contextlib.contextmanager
     def transaction(self, text, database="postgres"):
-        """One that has run this, holds what it has locked, and ends."""
+        """One that has run this, holds what it has locked, and ends: its psql."""
         with subprocess.Popen(self.psql(database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
             psql.stdin.write(f"BEGIN; {text}; SELECT 'held';\n")
             psql.stdin.flush()
             while "held" not in psql.stdout.readline():
                 continue
-            yield
+            yield psql
 
     def create_database(self, name, script=""):
         self.sql(f'CREATE DATABASE "{name}"')

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ALICE, BOB
-from harness import poll
+from conftest import ALICE, BOB, OPERATOR
+from harness import PASSWORD, poll
 from stores import STORES
 
 stores = pytest.mark.stores(*STORES)
@@ -110,20 +110,70 @@ def delete_at_once(clients, references):
         thread.join()
 
 
+HOLD = """CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
+AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NEW; END';
+CREATE TRIGGER hold BEFORE UPDATE ON report FOR EACH ROW WHEN (OLD.state = 0 AND NEW.state = 1) EXECUTE FUNCTION hold()"""
+WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+RUNNING = "SELECT id FROM report WHERE node IS NOT NULL"
+
+
+def claims_held(cluster):
+    """Each claim waits once it has chosen a report, until this is left."""
+    return cluster.postgres.transaction("SELECT pg_advisory_xact_lock(77)", cluster.database)
+
+
+def wait_for_waiting(holder, count):
+    def waiting():
+        holder.stdin.write(WAITS + ";\n")
+        holder.stdin.flush()
+        return int(holder.stdout.readline())
+    poll(lambda: waiting() == count, what=f"{count} that wait")
+
+
 @pytest.mark.parametrize("limit", ["max_running", "running_limit"])
 def test_two_nodes_run_as_many_together_as_the_limit_says(make_cluster, limit):
+    """Both claim while one report may start, and in the end two, each as the other one's claim is under way."""
     cluster = make_cluster(nodes=2, workers=3, active_limit=100, max_running=2 if limit == "max_running" else 9,
                            **({"running_limit": 2} if limit == "running_limit" else {}))
     for node in cluster.nodes:
         limited(node, start=False) if node is cluster.nodes[0] else (node.reports / "Aside.sql").write_text(ASIDE)
         node.reload()
     alices, bob = cluster.clients(ALICE), cluster.nodes[0].client(BOB)
-    for number in range(2 + 2 * ROUNDS):
-        alices[number % 2].order("Endless")
+    cluster.sql(HOLD)
+    alices[0].wait_for(alices[0].order("Endless"), "processing")
+    with claims_held(cluster) as holder:
+        for number in range(1 + 2 * ROUNDS):
+            alices[number % 2].order("Endless")
+        wait_for_waiting(holder, 2)
     for _ in range(ROUNDS):
-        poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE node IS NOT NULL") == ["2"], what="two that run")
+        poll(lambda: len(cluster.sql(RUNNING)) >= 2, what="two that run")
         others_go_on(bob, "Aside")
-        running = cluster.sql("SELECT id FROM report WHERE node IS NOT NULL")
+        running = cluster.sql(RUNNING)
         assert len(running) == 2, running
         delete_at_once(alices, running)
     alices[0].delete_all()
+
+
+def test_a_pause_is_answered_once_no_claim_is_under_way_on_any_node(make_cluster):
+    """The node that is asked has no worker that could claim."""
+    cluster = make_cluster(nodes=2, workers=1)
+    cluster.nodes[0].user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    alice, answers = cluster.nodes[0].client(ALICE), []
+    running = [alice.order("Endless") for _ in cluster.nodes]
+    claiming, asked = map(cluster.node_of, running)
+    assert claiming is not asked
+    olga = asked.client(OPERATOR)
+    alice.order("Endless")
+    cluster.sql(HOLD)
+    with claims_held(cluster) as holder:
+        ends = threading.Thread(target=claiming.client(ALICE).delete, args=(running[0],))
+        ends.start()
+        wait_for_waiting(holder, 1)
+        pause = threading.Thread(target=lambda: answers.append(olga.call("POST", "/Admin/Queue", json={"paused": True})))
+        pause.start()
+        wait_for_waiting(holder, 2)
+        assert answers == []
+    ends.join()
+    pause.join()
+    assert answers[0].json()["data"]["paused"] is True
+    alice.delete_all()

@@ -31,6 +31,7 @@ FORMS = ("csv", "ndjson", "xlsx", "json")
 CODINGS = ("zstd", "gzip", "identity")
 WINDOW = 500  # rows, at most
 STATES = ("queued", "processing", "complete", "error")
+ACTIVE_STATES = STATES[:2]
 DATA_STATES = {"complete": "complete", "error": "error"}
 
 
@@ -394,6 +395,13 @@ class Caller:
         return self.record("delete many", answer, said, state=query.get("State"),
                            report=query.get("ReportName"), **facts)
 
+    def pause(self, paused):
+        """All, over all nodes; only an operator may."""
+        headers = self.book.login.headers() | {"Content-Type": "application/json"}
+        answer = self.connection.call("POST", "/Admin/Queue", headers, json.dumps({"paused": paused}))
+        said = "done" if answer.json.get("data", {}).get("paused") is paused else None
+        return self.record("pause" if paused else "resume", answer, said)
+
     def ask_all(self, reference):
         """Every node, one after the other."""
         for node in range(len(self.connections)):
@@ -425,6 +433,12 @@ class Caller:
                 self.book.learn(report[0])
         self.record("list", answer, said, state=state, page=page, size=size, **facts)
         return facts.get("reports") if said == "listed" else None
+
+    def is_active(self):
+        """Is anything queued or processing, or is that not known?"""
+        self.move_on()
+        reports = self.list()
+        return reports is None or any(row[2] in ACTIVE_STATES for row in reports)
 
 
 class Client(threading.Thread):

@@ -34,6 +34,9 @@ class Site:
     def add_user(self, name):
         self.nodes[0].server.add_user(name)
 
+    def add_operator(self, name):
+        self.nodes[0].server.user("add", name, "--operator", stdin=harness.PASSWORD + "\n")
+
     def ports(self):
         return [node.port for node in self.nodes]
 

@@ -19,10 +19,14 @@ CAUGHT_BY = {  # what the report on a bug has to name
     "kept-beside-the-spool": "something of a deleted report is left",
     "kept-in-the-store": "something of a deleted report is left",
     "lost-at-a-crash": "does not end",
+    "oldest-first": "starts before",
+    "oldest-first-in-postgresql": "starts before",
     "published-by-a-loser": "is seen after it was dead",
     "resurrected-by-a-restore": "is resurrected",
 }
-OPTIONS = {  # of the bugs that only show in several nodes, or by one fault
+OPTIONS = {  # of the bugs that only show in several nodes, by one fault, or at the end
+    "oldest-first": ["--length", "1s", "--calm"],
+    "oldest-first-in-postgresql": ["--length", "1s", "--calm", "--nodes", "3"],
     "published-by-a-loser": ["--nodes", "3", "--threads", "8", "--length", "20s",
                              "--faults", "hang server,stop server"],
     "resurrected-by-a-restore": ["--faults", "restore"],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from checker import LATE_COMMIT, PURGE_WITHIN, RULES, SECOND, SLOT_WITHIN, STOPS_WITHIN, check
+from checker import PURGE_WITHIN, RULES, STOPS_WITHIN, check
+from model import LATE_COMMIT, SECOND, SLOT_WITHIN
 
 LIMIT = 2
 RETENTION_MS = 5000
@@ -405,6 +406,99 @@ def test_a_slot_that_may_be_taken(story):
     assert story.rules() - {"did not end"} == set()
     story.submit(None, "limit", active=[[A, "queued"]]).status(A, "complete")
     assert story.rules() - {"did not end"} == {"refused with slots free"}
+
+
+def others_start(story, *others, waits=True, running=0, **fault):
+    """Bob's reports start one after the other, each while the one before runs, as Ann's is seen to wait."""
+    story.submit("of ann" if running else A)
+    if running:
+        story.status("of ann", "processing").submit(A)
+    for other in others:
+        story.submit(other, user="bob").status(other, "queued", user="bob")
+    if fault:
+        story.fault(**fault)
+    for other in others:
+        story.status(other, "processing", user="bob").status(A, "queued" if waits else "processing")
+    for other in others:
+        story.status(other, "processing", user="bob")
+        story.status(other, "complete", user="bob")
+    if running:
+        story.status("of ann", "processing").status("of ann", "complete")
+    return story.status(A, "complete")
+
+
+def test_a_user_with_more_running_starts_first(story):
+    assert others_start(story, B, C).rules() == {"unfair"}
+
+
+def test_each_other_user_may_start_one(story):
+    assert others_start(story, B).rules() == set()
+
+
+def test_the_order_of_users_with_as_many_running_is_not_known(story):
+    assert others_start(story, B, C, running=1).rules() == set()
+
+
+def test_who_starts_first_after_a_fault_is_not_known(story):
+    assert others_start(story, B, C, fault="kill worker").rules() == set()
+
+
+def test_a_user_who_does_not_wait_any_more_has_nothing_to_expect(story):
+    assert others_start(story, B, C, waits=False).rules() == set()
+
+
+def one_after_the_other(story, *turns):
+    """Each of (user, reference) is queued while the others start and end in this order."""
+    for user, reference in turns:
+        story.submit(reference, user=user)
+    for at, (user, reference) in enumerate(turns):
+        for later, its in turns[at:]:
+            story.status(its, "queued", user=later)
+        story.status(reference, "processing", user=user).status(reference, "complete", user=user)
+    return story
+
+
+def test_a_user_whose_last_start_is_later_starts_first(story):
+    """With one worker nobody has anything running."""
+    assert one_after_the_other(story, ("ann", A), ("bob", B), ("bob", C), ("ann", D)).rules() == {"unfair"}
+
+
+def test_users_in_turn(story):
+    assert one_after_the_other(story, ("ann", A), ("bob", B), ("ann", C), ("bob", D)).rules() == set()
+
+
+def test_two_starts_that_may_have_been_in_any_order(story):
+    """The later one of them was Ann's turn."""
+    story.submit(A).submit(B, user="bob").submit(C, user="bob").status(A, "queued")
+    story.list((B, "queued"), (C, "queued"), user="bob")
+    story.list((B, "complete"), (C, "complete"), user="bob").status(A, "queued").status(A, "complete")
+    assert story.rules() == {"unfair"}
+
+
+def test_a_request_may_lock_what_waits(story):
+    """A claim skips what another batch has locked."""
+    story.submit(A).submit(B, user="bob").submit(C, user="bob").status(A, "queued")
+    story.list((B, "queued"), (C, "queued"), user="bob").delete_many(state="error", report="Rows")
+    story.list((B, "complete"), (C, "complete"), user="bob").status(A, "queued").status(A, "complete")
+    assert story.rules() == set()
+
+
+def paused(story, *, ends):
+    story.submit(A).op("pause", None, "done", user="olga").status(A, "queued")
+    if ends:
+        story.op("resume", None, "done", user="olga")
+    story.status(A, "processing")
+    if not ends:
+        story.op("resume", None, "done", user="olga")
+    return story.status(A, "complete").rules()
+
+
+def test_a_start_while_all_is_paused(story):
+    assert paused(story, ends=False) == {"started while paused"}
+
+
+def test_a_start_after_a_pause(story):
+    assert paused(story, ends=True) == set()
 
 
 def test_a_list_that_miscounts(story):

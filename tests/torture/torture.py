@@ -26,12 +26,16 @@ from content import Contents
 from faults import KILLS, Faults
 from history import History, now_us, read
 from listener import Listener
-from load import MARKER, Book, Caller, Client
+from load import ACTIVE_STATES, MARKER, Book, Caller, Client
+from model import CAUSE_LASTS
 from node import harness
 from nodes import Alone, Cluster, Watcher
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 10  # active reports a user
+OPERATOR = "olga"
+BURST = 4  # reports of each user at a time …
+BURST_ROWS = 10, 30  # … and their length
 RETENTIONS = (3, 6, 15)  # seconds; a seed has one of them
 
 
@@ -90,6 +94,9 @@ class Run:
         for name in (f"user{number}" for number in range(self.arguments.users)):
             self.site.add_user(name)
             self.books.append(Book(name, Login(self.site.ports(), name, harness.PASSWORD)))
+        self.site.add_operator(OPERATOR)
+        self.operator = Caller(Book(OPERATOR, Login(self.site.ports(), OPERATOR, harness.PASSWORD)), self.site.ports(),
+                               self.history, contents)
         for book in self.books:
             callers = [Caller(book, self.site.ports(), self.history, contents)
                        for _ in range(self.arguments.threads + 1)]
@@ -161,6 +168,7 @@ class Run:
                 faults.node.kill()
         for faults in self.faults:
             faults.restart("")
+        self.calm_since = now_us()
         for caller in self.callers:
             caller.close()
         deadline = time.monotonic() + self.arguments.settle
@@ -168,21 +176,42 @@ class Run:
             self.wait_for_ends(caller, deadline)
         self.history.mark("settled")
         for caller in self.callers:
-            self.check_all(caller)
+            self.get_all(caller)
+        self.compete(deadline)
+        for caller in self.callers:
+            self.get_all(caller)
+            self.check_dead(caller)
             self.take_all_slots(caller)
 
     def wait_for_ends(self, caller, deadline):
         while time.monotonic() < deadline:
             reports = caller.list()
-            active = [row[0] for row in reports or () if row[2] in ("queued", "processing")]
+            active = [row[0] for row in reports or () if row[2] in ACTIVE_STATES]
             if reports is not None and not active:
                 return
             if active:
                 caller.status(active[-1], wait=2)
             caller.move_on()
 
-    def check_all(self, caller):
-        """Each that is left is got, in several ways, of every node, and deleted; each that ever was is asked for."""
+    def compete(self, deadline):
+        """One user's burst after the other comes into a queue that is paused; then all wait for a few workers, and the
+        lists that are asked for all the while tell whose turn it was."""
+        dice, callers = random.Random(f"{self.seed}/bursts"), [*self.callers]
+        threading.Event().wait(max(0, self.calm_since + CAUSE_LASTS - now_us()) / 1e6)
+        dice.shuffle(callers)
+        self.operator.pause(True)
+        for caller in callers:
+            for number in range(BURST):
+                caller.turn(dice.random())
+                caller.submit(None, "Slow", {"Tag": f"{MARKER}burst-{caller.book.user}-{number}",
+                                             "Rows": str(dice.randint(*BURST_ROWS))})
+        are_active = [caller.is_active() for caller in callers]
+        self.operator.pause(False)
+        while any(are_active) and time.monotonic() < deadline:
+            are_active = [caller.is_active() for caller in callers]
+
+    def get_all(self, caller):
+        """Each that is left, in several ways, of every node; then it is deleted."""
         for row in caller.list() or ():
             for _ in self.site.nodes:
                 caller.move_on()
@@ -193,6 +222,9 @@ class Run:
                     caller.window(row[0], 0, 1)
             caller.delete(row[0])
             caller.move_on()
+
+    def check_dead(self, caller):
+        """Each that ever was is asked for, and nothing is left in any list."""
         for reference in sorted(caller.book.ever):
             caller.ask_all(reference)
         for _ in self.site.nodes:
@@ -269,6 +301,7 @@ def summarize(run, model):
     print("operations:", count(event["op"] for event in model.events))
     print("answers:   ", count(f"{event['op']} {event['answer']}" for event in model.events))
     print("faults:    ", count(run.counts()))
+    print("fairness:  ", f"{model.checked} starts while another user's turn was known")
     if model.violations:
         print("violations:", count(violation.rule for violation in model.violations))
     print(f"seed {run.seed}: {len(model.events)} operations, {run.kills()} kills, "
