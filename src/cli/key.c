@@ -71,7 +71,8 @@ static void usage(FILE *out)
             "  --operator         add: it may do what an operator may, while the user is one\n"
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
-            "A name of a key has 1 to %d letters, digits, or any of . _ - @.\n\n"
+            "A name of a key has 1 to %d letters, digits, or any of . _ - @, and begins with\n"
+            "a letter or a digit.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
             API_KEY_NAME_MAX);
 }
@@ -257,6 +258,8 @@ static int change_each(struct command *command, enum store_verb verb, struct err
         rc = store_ask(command->store, &op, err);
         if (rc == 0)
             trail_record(command->trail, &act);
+        if (rc == -E_NOT_FOUND && verb == STORE_API_KEY_REMOVE)
+            rc = 0; /* it was named twice, or somebody else has removed it meanwhile */
     }
     store_op_done(&list);
     return rc;

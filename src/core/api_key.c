@@ -57,9 +57,10 @@ int api_key_check_name(const char *name, struct err *err)
                        "key is now in the shell's history: remove it)");
     while (name[good] != '\0' && (strchr(alphabet, name[good]) != NULL || strchr(".@", name[good])))
         good++;
-    return len > 0 && good == len && len <= API_KEY_NAME_MAX
+    return strchr("-_.@", name[0]) == NULL && good == len && len <= API_KEY_NAME_MAX
                ? 0
                : err_set(err, -E_INVALID,
-                         "a key's name has 1 to %d letters, digits, or any of . _ - @",
+                         "a key's name has 1 to %d letters, digits, or any of . _ - @, and begins "
+                         "with a letter or a digit",
                          API_KEY_NAME_MAX);
 }

@@ -28,6 +28,6 @@ bool api_key_is(const char *text);
  * nobody can try them out, as they can passwords: it needs neither a salt nor work. */
 void api_key_hash(const char *key, uint8_t ret_hash[API_KEY_HASH_BYTES], struct guid *ret_id);
 
-/* A name has 1 to API_KEY_NAME_MAX letters, digits and . _ - @; -E_INVALID says so, also of a key
- * in the place of its name. */
+/* A name has 1 to API_KEY_NAME_MAX letters, digits and . _ - @, and begins with one of the first
+ * two; -E_INVALID says so, also of a key in the place of its name. */
 int api_key_check_name(const char *name, struct err *err);

@@ -7,6 +7,7 @@
 
 #include "base/seam.h"
 #include "base/str.h"
+#include "core/api_key.h"
 #include "core/user.h"
 
 enum { PASSES = 2, MEMORY_BYTES = 19 << 20, HASH_BYTES = 32 };
@@ -27,6 +28,9 @@ int password_check(const char *password, const char *name, struct err *err)
     if (chars < PASSWORD_CHARS_MIN)
         return err_set(err, -E_INVALID, "the password has less than %d characters",
                        PASSWORD_CHARS_MIN);
+    if (api_key_is(password))
+        return err_set(err, -E_INVALID,
+                       "the password is an API key, which does not log in: choose another one");
     if (str_eq_nocase(password, name))
         return err_set(err, -E_INVALID, "the password is the user's name: choose another one");
     return 0;

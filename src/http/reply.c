@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/api_key.h"
 #include "http/cors.h"
 #include "http/metrics.h"
 #include "http/router.h"
@@ -56,6 +57,15 @@ static void count_answer(const struct exchange *ex, int64_t us)
         metrics_request(server_metrics(ex->server), route, ex->status, us);
 }
 
+/* An API key in the path, where it does not belong, is not written down. */
+static void hide_key(char *path)
+{
+    char *key = strstr(path, API_KEY_PREFIX);
+
+    if (key != NULL)
+        key[strlen(API_KEY_PREFIX)] = '\0';
+}
+
 /* One line per answer: who asked for what is in the store; never values, tokens or bodies. */
 static void log_answer(struct exchange *ex)
 {
@@ -70,6 +80,7 @@ static void log_answer(struct exchange *ex)
     if (!log_is_on(LOG_INFO))
         return;
     str_copy(path, sizeof(path), ex->path);
+    hide_key(path);
     exchange_address(ex, address);
     if (given != NULL && guid_parse(given, &id)) {
         guid_format(&id, reference);

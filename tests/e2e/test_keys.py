@@ -202,6 +202,7 @@ def test_a_key_does_not_log_in_as_a_name_or_password_and_is_not_logged(key_of, s
         answer = Client(server.url).call("POST", "/User/Login", json={"username": ALICE, "password": PASSWORD, member: made.text})
         failed(answer, 403, "does not log in", "Authorization")
     made.client().list()
+    failed(made.client().get(f"/{made.text}"), 404)
     server.await_log(f"key={made.name}")
     assert made.text not in server.log_text() and made.text[4:20] not in server.log_text()
 
@@ -322,6 +323,7 @@ def test_a_key_that_a_restore_brings_back_is_suspended_until_it_is_enabled(make_
 
 WRONG = [(["add", "ci"], "--user USER"), (["add", "--user", ALICE], "say: add NAME"), (["add", "ci", "--user", "nobody"], "no user 'nobody'"),
          (["add", "a b", "--user", ALICE], "letters, digits"), (["add", "x" * 65, "--user", ALICE], "1 to 64"),
+         (["add", "--user", ALICE, "--", "-x"], "begins with a letter"), (["add", "", "--user", ALICE], "1 to 64"),
          (["add", "ci", "--user", ALICE, "--expires", "90"], "a duration such as 90d"), (["add", "ci", "--user", ALICE, "--expires", "0s"], "a duration"),
          (["add", "ci", "--user", ALICE, "--expires", "999999d"], "a duration"), (["add", "ci", "--user", ALICE, "--allow", "10.0.0.1/8"], "10.0.0.0/8"),
          (["add", "ci", "--user", ALICE, "--operator"], "is not an operator"), (["add", "ci", "--user", ALICE, "--json"], "only list takes --json"),
@@ -343,7 +345,7 @@ def test_a_name_is_of_one_key_and_several_are_removed_or_none(key_of, server):
     assert done.returncode == 1 and "is a key" in done.stderr
     assert run(server, "remove", first.name, "nothing").returncode == 1
     assert opens(server, first.text)
-    key(server, "remove", first.name, second.name)
+    key(server, "remove", first.name, second.name, first.name)
     assert not opens(server, first.text) and not opens(server, second.text)
 
 

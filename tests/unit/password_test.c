@@ -78,6 +78,7 @@ static void a_new_password_has_8_characters_and_is_not_the_name(void **state)
     assert_true(may_be("12345678", "ann"));
     assert_false(may_be("1234567", "ann"));
     assert_false(may_be("", "ann"));
+    assert_false(may_be("rdk_0123456789012345678901234567890123456789012", "ann"));
     assert_true(may_be("\u00f6\u00e4\u00fc\u00df\u00f6\u00e4\u00fc\u00df", "ann")); /* 16 bytes */
     assert_false(
         may_be("\u00f6\u00e4\u00fc\u00df\u00f6\u00e4\u00fc", "ann")); /* 7 characters, 14 bytes */
