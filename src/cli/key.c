@@ -1,4 +1,4 @@
-/* src/cli/key.c -- `reportd key`: API keys, straight in the store. */
+/* src/cli/key.c -- `reportd key`: manages API keys, directly in the store. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ struct command {
     size_t count;
     const struct config *settings;
     struct store *store;
-    struct trail *trail; /* NULL: none is kept */
+    struct trail *trail; /* NULL: no audit trail */
 };
 
 typedef int action_fn(struct command *command, struct err *err);
@@ -114,7 +114,7 @@ static int check_owner(const struct command *command, const struct user *user, s
                : 0;
 }
 
-/* Which of the grants do nothing, as things are. */
+/* Report grants that have no effect at present. */
 static void warn_of_useless(const struct command *command, const struct user *user)
 {
     user_warn_of_unknown("key", command->settings, &command->grants);
@@ -190,7 +190,7 @@ static int add_api_key(struct command *command, struct err *err)
     return rc;
 }
 
-/* ---- the others ---- */
+/* ---- the other actions ---- */
 
 static int list_keys_of(struct command *command, const char *user, struct store_op *op,
                         struct err *err)
@@ -224,7 +224,7 @@ static const struct store_api_key *find_listed(const struct store_api_key_list *
     return NULL;
 }
 
-/* All of them or, if one name is wrong, none. */
+/* All keys or, if one name is wrong, none. */
 static int check_names(const struct command *command, const struct store_api_key_list *list,
                        struct err *err)
 {
@@ -259,7 +259,7 @@ static int change_each(struct command *command, enum store_verb verb, struct err
         if (rc == 0)
             trail_record(command->trail, &act);
         if (rc == -E_NOT_FOUND && verb == STORE_API_KEY_REMOVE)
-            rc = 0; /* it was named twice, or somebody else has removed it meanwhile */
+            rc = 0; /* it was named twice, or removed meanwhile by someone else */
     }
     store_op_done(&list);
     return rc;
@@ -277,7 +277,7 @@ static int enable_keys(struct command *command, struct err *err)
 
 /* ---- the command line ---- */
 
-/* The words after --grant and --allow, up to the next option, are theirs. */
+/* The words after --grant and --allow, up to the next option, belong to them. */
 static int read_key_options(int argc, char **argv, struct command *ret)
 {
     static const struct option known[] = {
@@ -319,7 +319,7 @@ static int read_key_options(int argc, char **argv, struct command *ret)
     return EXIT_GOOD;
 }
 
-/* What only some actions take. */
+/* Refuse options that the action does not take. */
 static int check_key_options(const struct command *command)
 {
     action_fn *run = command->action->run;
@@ -406,7 +406,7 @@ int verb_key(int argc, char **argv)
     if (rc != EXIT_GOOD)
         return rc;
     if (run_key_action(&command, &err) < 0) {
-        say_line(stderr, "reportd key: %s", err.text); /* it may quote a file */
+        say_line(stderr, "reportd key: %s", err.text); /* it may contain the name of a file */
         if (err.detail[0] != '\0')
             fprintf(stderr, "reportd key: %s\n", err.detail);
         return EXIT_FAILED;

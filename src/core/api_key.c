@@ -1,4 +1,4 @@
-/* src/core/api_key.c -- API keys: what one looks like, and what is kept of it. */
+/* src/core/api_key.c -- API keys: their form, and what is stored of them. */
 #include "core/api_key.h"
 
 #include <sodium.h>

@@ -1,4 +1,4 @@
-/* src/core/api_key.h -- API keys: what one looks like, and what is kept of it. */
+/* src/core/api_key.h -- API keys: their form, and what is stored of them. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,21 +13,21 @@ enum {
     API_KEY_TEXT = 48, /* the prefix, 32 random bytes as base64url, the NUL */
     API_KEY_HASH_BYTES = 32,
     API_KEY_NAME_MAX = 64,
-    API_KEY_USED_MS = 60 * 1000, /* its last use is written down at most this often */
+    API_KEY_USED_MS = 60 * 1000, /* its last use is recorded at most this often */
 };
 
-/* A new one. It is shown once: clear it then. */
+/* Make a key. It is shown once: clear it then. */
 void api_key_make(char out[API_KEY_TEXT]);
 
-/* Does it begin as one? Neither a JWT nor the name of a key does. */
+/* Does it begin like a key? Neither a JWT nor the name of a key does. */
 bool api_key_begins(const char *text);
-/* Can it be one? */
+/* Does it have the form of a key? */
 bool api_key_is(const char *text);
 
-/* What is kept of it: SHA-256, of which the first bytes are its id. A key has 256 random bits, so
- * nobody can try them out, as they can passwords: it needs neither a salt nor work. */
+/* What is stored: its SHA-256, whose first bytes are its id. A key has 256 random bits, so it
+ * cannot be guessed like a password, and needs neither a salt nor slow hashing. */
 void api_key_hash(const char *key, uint8_t ret_hash[API_KEY_HASH_BYTES], struct guid *ret_id);
 
-/* A name has 1 to API_KEY_NAME_MAX letters, digits and . _ - @, and begins with one of the first
- * two; -E_INVALID says so, also of a key in the place of its name. */
+/* A name has 1 to API_KEY_NAME_MAX letters, digits and . _ - @, and begins with a letter or digit;
+ * otherwise, or for a key instead of a name, -E_INVALID says so. */
 int api_key_check_name(const char *name, struct err *err);

@@ -8,9 +8,9 @@
 
 enum { PASSWORD_HASH_TEXT = 128, PASSWORD_CHARS_MIN = 8 };
 
-/* May `password` become that of the user `name`? -E_INVALID: it is no UTF-8 text, has less than
- * PASSWORD_CHARS_MIN characters or more than USER_PASSWORD_MAX bytes, is an API key, or is
- * the name, in any case (a to z, as names are compared). Quick. */
+/* May `password` become that of the user `name`? -E_INVALID: it is not UTF-8 text, has fewer than
+ * PASSWORD_CHARS_MIN characters or more than USER_PASSWORD_MAX bytes, is an API key, or is the
+ * name, in any case (a to z, as names are compared). Quick. */
 int password_check(const char *password, const char *name, struct err *err);
 
 /* Both are slow and use 19 MiB: never call them on an HTTP thread. */

@@ -57,7 +57,7 @@ static void count_answer(const struct exchange *ex, int64_t us)
         metrics_request(server_metrics(ex->server), route, ex->status, us);
 }
 
-/* An API key in the path, where it does not belong, is not written down. */
+/* An API key in the path, where it does not belong, is not logged. */
 static void hide_key(char *path)
 {
     char *key = strstr(path, API_KEY_PREFIX);
