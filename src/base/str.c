@@ -102,6 +102,17 @@ bool str_take(const char **at, char c)
     return true;
 }
 
+bool str_has_control(const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t at = 0; at < len; at++) {
+        if (str_control_length(text + at, len - at) > 0)
+            return true;
+    }
+    return false;
+}
+
 bool str_is_blank(char c)
 {
     return c == ' ' || c == '\t';

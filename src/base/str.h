@@ -29,6 +29,9 @@ uint32_t str_code_point(const char *text, size_t len);
  * changes the direction of text; 0: it is not one. `len` ≥ 1. */
 size_t str_control_length(const char *text, size_t len);
 
+/* Is there one anywhere in the text? */
+bool str_has_control(const char *text);
+
 /* SP or HTAB. */
 bool str_is_blank(char c);
 /* 1 for 0 to 9, else 0: a number, for & where a branch costs. */

@@ -38,7 +38,8 @@ static void log_change(enum config_change change, enum config_reload reload, con
     static const char *const events[] = {[CONFIG_KEY_CHANGED] = "config.changed",
                                          [CONFIG_SOURCE_ADDED] = "config.source_added",
                                          [CONFIG_SOURCE_CHANGED] = "config.source_changed",
-                                         [CONFIG_SOURCE_REMOVED] = "config.source_removed"};
+                                         [CONFIG_SOURCE_REMOVED] = "config.source_removed",
+                                         [CONFIG_ISSUER_CHANGED] = "config.issuer_changed"};
     static const char *const effects[] = {
         [CONFIG_RELOADED] = "now", [CONFIG_RESTART] = "after a restart"};
 
@@ -119,6 +120,8 @@ void reload_keys(const struct reload_keys *all)
         log_error("key.unusable", "key=%s error=%s", "key_file", err.text);
     if (reload_receipts(all, &err) < 0)
         log_error("key.unusable", "key=%s error=%s", "receipt_key_file", err.text);
+    if (all->issuers != NULL)
+        issuers_reload(all->issuers);
 }
 
 static void log_variable(void *context, const char *variable, const char *nearest)

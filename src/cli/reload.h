@@ -3,6 +3,7 @@
 
 #include "core/catalog.h"
 #include "core/config_compare.h"
+#include "http/issuers.h"
 #include "http/receipt.h"
 #include "http/token_cache.h"
 #include "store/store.h"
@@ -15,14 +16,16 @@ void reload_definitions(struct catalog *catalog);
  * leaves what there is. */
 void reload_config(struct config *running, const struct config_snapshot *started);
 
-/* Read the keys of tokens and of receipts again, and log which sign from now on; `store` is asked
- * whether other nodes know the latter. A file that can't be used leaves what there is. */
+/* Read the keys of tokens, receipts and identity providers again, and log which sign from now on;
+ * `store` is asked whether other nodes know those of receipts. A file that can't be used leaves
+ * what there is. */
 struct reload_keys {
     const struct config *config;
     struct store *store;
     struct token_keys *tokens;
     struct token_cache *token_cache;
     struct receipt_keys *receipts;
+    struct issuers *issuers; /* NULL: none */
 };
 void reload_keys(const struct reload_keys *all);
 /* Receipts are verified with the keys of any node, so all need the same. 0, or store_check_key()'s

@@ -32,6 +32,7 @@
 #include "core/trail.h"
 #include "http/conversion.h"
 #include "http/health.h"
+#include "http/issuers.h"
 #include "http/listener.h"
 #include "http/password_work.h"
 #include "http/receipt.h"
@@ -78,6 +79,7 @@ struct node {
     struct purger *purger;
     struct auditor *auditor;
     struct token_cache *token_cache;
+    struct issuers *issuers; /* NULL: none */
     struct status_cache *status_cache;
     struct work_queue *passwords;
     struct conversions *conversions;
@@ -328,6 +330,12 @@ static int open_server(struct node *node, struct err *err)
     if (node->health == NULL || node->token_cache == NULL || node->status_cache == NULL ||
         node->passwords == NULL || node->conversions == NULL)
         return out_of_memory(err);
+    rc = node->config->issuer_count > 0
+             ? issuers_new(node->config, node->token_cache, &node->issuers, err)
+             : 0;
+    if (rc < 0)
+        return rc;
+    services.issuers = node->issuers;
     transfers_await_name(node->transfers, node->config->lease.number);
     return server_new(&services, &node->server, err);
 }
@@ -407,6 +415,7 @@ static void close_node(struct node *node)
     streams_close(node->streams);
     work_queue_free(node->passwords);
     conversions_free(node->conversions);
+    issuers_free(node->issuers);
     token_cache_free(node->token_cache);
     status_cache_free(node->status_cache);
     choices_free(node->choices);
@@ -463,7 +472,8 @@ static void reload(struct node *node)
                                       .store = node->store,
                                       .tokens = node->token_keys,
                                       .token_cache = node->token_cache,
-                                      .receipts = node->receipt_keys});
+                                      .receipts = node->receipt_keys,
+                                      .issuers = node->issuers});
     if (refused)
         log_error("definitions.reload", "error=%s", err.text);
     else

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "core/catalog.h"
 #include "core/trail.h"
+#include "http/issuers.h"
 #include "http/receipt.h"
 #include "http/sockets.h"
 #include "http/tls.h"
@@ -71,6 +72,17 @@ static int check_keys(const struct config *config)
     token_keys_free(keys);
     receipt_keys_free(receipt_keys);
     return problems;
+}
+
+static int check_issuer_keys(const struct config *config)
+{
+    struct issuers *issuers = NULL;
+    struct err err = {0};
+
+    if (issuers_new(config, NULL, &issuers, &err) < 0)
+        return serve_check_problem(err.text);
+    issuers_free(issuers);
+    return 0;
 }
 
 static int check_trail(const struct config *config)
@@ -160,7 +172,7 @@ int serve_check(const struct config *config)
 {
     const char *spool = config->spool.text;
     int problems = check_keys(config) + check_trail(config) + check_definitions(config) +
-                   check_addresses(config);
+                   check_addresses(config) + check_issuer_keys(config);
 
     if (strcmp(spool, "postgresql") != 0)
         problems += check_makeable("spool", spool);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/json.h"
@@ -136,23 +137,12 @@ static int take_list(struct buf *b, char **ret, struct err *err)
     return *ret != NULL ? 0 : err_set(err, -E_INVALID, "the list is too long");
 }
 
-static bool has_control(const char *text)
-{
-    size_t len = strlen(text);
-
-    for (size_t at = 0; at < len; at++) {
-        if (str_control_length(text + at, len - at) > 0)
-            return true;
-    }
-    return false;
-}
-
 static int check_reports(const struct words *words, struct err *err)
 {
     for (size_t i = 0; i < words->count; i++) {
         const char *word = words->items[i];
 
-        if (*word == '\0' || strlen(word) > REPORT_NAME_MAX || has_control(word))
+        if (*word == '\0' || strlen(word) > REPORT_NAME_MAX || str_has_control(word))
             return err_set(err, -E_INVALID,
                            "a report's name has 1 to %d bytes, without control characters",
                            REPORT_NAME_MAX);
@@ -177,8 +167,7 @@ int user_grants_with(const char *old, const struct words *words, char **ret, str
     return take_list(&b, ret, err);
 }
 
-/* `old` without `words`; '*' among them removes all. */
-static int grants_without(const char *old, const struct words *words, char **ret, struct err *err)
+int user_grants_without(const char *old, const struct words *words, char **ret, struct err *err)
 {
     bool all = has_word(words, "*", 1);
     struct buf b;
@@ -254,21 +243,16 @@ static int change_user(struct command *command, struct store_user_change change,
     return store_ask(command->store, &op, err);
 }
 
-struct retentions {
-    struct buf json; /* milliseconds, by type, for types with a shorter retention */
-    int64_t general_ms;
-};
-
 static void add_retention(void *context, const struct definition *def)
 {
-    struct retentions *retentions = context;
+    struct user_retentions *retentions = context;
 
     if (def->retention_ms != 0 && def->retention_ms < retentions->general_ms)
         json_add_number(&retentions->json, def->name, def->retention_ms);
 }
 
 /* Read the retentions of the definitions that can be read. */
-static void list_retentions(const struct config *config, struct retentions *ret)
+void user_retentions_init(struct user_retentions *ret, const struct config *config)
 {
     const struct catalog_spec spec = {.folder = config->reports.text};
     struct catalog *catalog = NULL;
@@ -287,10 +271,10 @@ static void list_retentions(const struct config *config, struct retentions *ret)
 static int change_rights(struct command *command, struct store_user_change change, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
-    struct retentions retentions;
+    struct user_retentions retentions;
     int rc;
 
-    list_retentions(command->settings, &retentions);
+    user_retentions_init(&retentions, command->settings);
     op.user_change.name = command->name;
     op.user_change.now_ms = store_now_ms(command->store);
     op.user_change.retention_ms = retentions.general_ms;
@@ -316,8 +300,6 @@ static int read_hash(const char *name, char hash[PASSWORD_HASH_TEXT], struct err
 
 /* ---- grants of reports that do not exist ---- */
 
-/* A grant of a report that does not exist yet is valid, but it may be a typing error, so it is
- * reported. */
 void user_warn_of_unknown(const char *verb, const struct config *config, const struct words *grants)
 {
     const struct catalog_spec spec = {.folder = config->reports.text};
@@ -347,7 +329,7 @@ void user_warn_of_unknown(const char *verb, const struct config *config, const s
 int user_check_name(const char *name, struct err *err)
 {
     size_t len = strlen(name);
-    bool good = len > 0 && len <= USER_NAME_MAX && !has_control(name);
+    bool good = len > 0 && len <= USER_NAME_MAX && !str_has_control(name);
 
     for (size_t i = 0; good && i < len;) {
         size_t n = str_utf8_length(name + i, len - i);
@@ -361,11 +343,25 @@ int user_check_name(const char *name, struct err *err)
                           USER_NAME_MAX);
 }
 
+int user_check_local(const struct config *config, const char *name, struct err *err)
+{
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        size_t len = strlen(config->issuers[i].name);
+
+        if (strncasecmp(name, config->issuers[i].name, len) == 0 && name[len] == ':')
+            return err_set(err, -E_INVALID,
+                           "names that begin with '%s:' are those of users of the issuer %s",
+                           config->issuers[i].name, config->issuers[i].name);
+    }
+    return user_check_name(name, err);
+}
+
 /* Checked before the password is asked for. */
 static int check_new(struct command *command, struct err *err)
 {
     struct user user = {0};
-    int rc = user_check_name(command->name, err) ?: find_user(command, &user, err);
+    int rc =
+        user_check_local(command->settings, command->name, err) ?: find_user(command, &user, err);
 
     if (rc < 0)
         return rc == -E_NOT_FOUND ? 0 : rc;
@@ -407,10 +403,13 @@ static int do_passwd(struct command *command, struct err *err)
     char hash[PASSWORD_HASH_TEXT];
     struct user user;
     int rc = find_user(command, &user, err);
+    bool external = rc == 0 && user.issuer[0] != '\0';
 
     if (rc < 0)
         return rc;
     user_done(&user);
+    if (external)
+        return err_set(err, -E_INVALID, "'%s' is signed in by an identity provider", command->name);
     return read_hash(command->name, hash, err)
                ?: change_user(command,
                               (struct store_user_change){.password_hash = hash, .disabled = -1},
@@ -467,7 +466,7 @@ static int do_grant(struct command *command, struct err *err)
 
 static int do_revoke(struct command *command, struct err *err)
 {
-    return change_grants(command, grants_without, err);
+    return change_grants(command, user_grants_without, err);
 }
 
 static int do_allow(struct command *command, struct err *err)
@@ -520,7 +519,7 @@ static int do_limit(struct command *command, struct err *err)
 /* FILE takes the place of the user's name. */
 static int do_import(struct command *command, struct err *err)
 {
-    return user_import(command->name, command->store, command->trail, err);
+    return user_import(command->name, command->settings, command->store, command->trail, err);
 }
 
 static int do_list(struct command *command, struct err *err)

@@ -23,6 +23,7 @@ static const char *const column_names[COLUMN_COUNT] = {"name",     "password", "
 
 struct import {
     const char *path; /* for messages */
+    const struct config *config;
     struct store *store;
     struct trail *trail;
     struct buf text;
@@ -209,7 +210,7 @@ static int read_csv_user(struct import *in, struct err *err)
     in->grants = in->allow = NULL;
     if (in->fields[NAME] == NULL || in->fields[PASSWORD] == NULL)
         return err_set(err, -E_INVALID, "a name and a password are needed");
-    return user_check_name(in->fields[NAME], err)
+    return user_check_local(in->config, in->fields[NAME], err)
                ?: password_check(in->fields[PASSWORD], in->fields[NAME], err)
                ?: split_entries(in->fields[GRANTS], &grants, err)
                ?: user_grants_with("", &grants, &in->grants, err)
@@ -298,9 +299,10 @@ static int read_csv(struct import *in, struct err *err)
     return rc;
 }
 
-int user_import(const char *path, struct store *store, struct trail *trail, struct err *err)
+int user_import(const char *path, const struct config *config, struct store *store,
+                struct trail *trail, struct err *err)
 {
-    struct import in = {.path = path, .store = store, .trail = trail};
+    struct import in = {.path = path, .config = config, .store = store, .trail = trail};
     struct err why;
     int rc;
 

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "core/config.h"
 #include "core/trail.h"
@@ -12,7 +13,8 @@
 /* Add the users of the file ("-": standard input): RFC 4180, UTF-8, the first line names the
  * columns. -E_INVALID, with "FILE:LINE: …", before anything was added; -E_STORE, with how many
  * were. Each has a line in the audit trail, which may be NULL. */
-int user_import(const char *path, struct store *store, struct trail *trail, struct err *err);
+int user_import(const char *path, const struct config *config, struct store *store,
+                struct trail *trail, struct err *err);
 
 /* ---- user.c ---- */
 
@@ -27,6 +29,18 @@ struct words {
 int user_check_name(const char *name, struct err *err);
 /* `old` and the report types that are not in it yet; *ret is yours to free(). -E_INVALID. */
 int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err);
+/* `old` without `words`; '*' among them removes all. */
+int user_grants_without(const char *old, const struct words *words, char **ret, struct err *err);
+/* -E_INVALID also if it is one that a user of an identity provider may get. */
+int user_check_local(const struct config *config, const char *name, struct err *err);
+
+/* How long what a change ends is kept. */
+struct user_retentions {
+    struct buf json; /* milliseconds, by type, for types with a shorter retention; buf_done() */
+    int64_t general_ms;
+};
+void user_retentions_init(struct user_retentions *ret, const struct config *config);
+
 /* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is not an
  * address. */
 int user_allow_list(const struct words *words, char **ret, struct err *err);

@@ -89,6 +89,9 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     json_add_member(b, "lockedUntil", locked ? until : NULL);
     user_list_add_entries(b, "allow", user->allow, ' ');
     user_list_add_entries(b, "grants", user->grants, '\n');
+    json_add_member(b, "issuer", user->issuer[0] != '\0' ? user->issuer : NULL);
+    json_add_member(b, "subject", user->issuer[0] != '\0' ? user->subject : NULL);
+    user_list_add_entries(b, "groups", user->groups, '\n');
     buf_add_char(b, '}');
 }
 

@@ -14,6 +14,8 @@
       "add|list|remove|enable [-c FILE] [--user USER] [--grant REPORT…] [--allow CIDR…] "      \
       "[--expires TIME] [--operator] [--json] [NAME…]",                                            \
       "Manage API keys")                                                                           \
+    X(group, "group", "add|grant|revoke|operator|remove|list [-c FILE] [ARGUMENTS]",               \
+      "Manage the groups of identity providers")                                                   \
     X(check, "check", "[-c FILE] [--strict] PATH…", "Check report definitions")                    \
     X(try, "try", "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                \
       "Run a report without a server")                                                             \

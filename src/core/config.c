@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "base/wrap.h"
 #include "base/zone.h"
+#include "core/config_impl.h"
 
 struct key {
     const char *name;
@@ -286,7 +287,7 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
     return true;
 }
 
-static char *join_path(const char *folder, const char *path)
+char *config_join_path(const char *folder, const char *path)
 {
     char *joined;
 
@@ -303,7 +304,7 @@ static char *join_url(const char *folder, const char *url)
 
     if (!str_starts(url, scheme))
         return strdup(url);
-    path = join_path(folder, url + strlen(scheme));
+    path = config_join_path(folder, url + strlen(scheme));
     if (path == NULL || asprintf(&joined, "%s%s", scheme, path) < 0)
         joined = NULL;
     free(path);
@@ -338,7 +339,8 @@ static char *join_listen(const char *folder, const char *text)
 
     while (copy != NULL && joined != NULL && (entry = strsep(&rest, " ")) != NULL) {
         bool is_unix = str_starts(entry, CONFIG_UNIX);
-        char *path = is_unix ? join_path(folder, entry + strlen(CONFIG_UNIX)) : strdup(entry);
+        char *path =
+            is_unix ? config_join_path(folder, entry + strlen(CONFIG_UNIX)) : strdup(entry);
         char *longer = NULL;
 
         if (path == NULL || asprintf(&longer, "%s%s%s%s", joined, *joined != '\0' ? " " : "",
@@ -360,9 +362,9 @@ static char *join_beside(const struct config *config, const char *beside, const 
     char *folder, *joined;
 
     if (slash == NULL)
-        return join_path(config->folder, text);
+        return config_join_path(config->folder, text);
     folder = strndup(beside, (size_t)(slash - beside));
-    joined = folder != NULL ? join_path(folder, text) : NULL;
+    joined = folder != NULL ? config_join_path(folder, text) : NULL;
     free(folder);
     return joined;
 }
@@ -386,13 +388,13 @@ static int set_value(struct config *config, const struct key *key, const char *o
         value->number = number;
         return 0;
     case CONFIG_FILE:
-        copy = *text != '\0' ? join_path(config->folder, text) : strdup(text);
+        copy = *text != '\0' ? config_join_path(config->folder, text) : strdup(text);
         break;
     case CONFIG_PATH:
-        copy = join_path(config->folder, text);
+        copy = config_join_path(config->folder, text);
         break;
     case CONFIG_SPOOL:
-        copy = str_eq(text, "postgresql") ? strdup(text) : join_path(config->folder, text);
+        copy = str_eq(text, "postgresql") ? strdup(text) : config_join_path(config->folder, text);
         break;
     case CONFIG_STORE:
         copy = join_store(config->folder, text);
@@ -608,14 +610,15 @@ static cfg_t *make_parser(char *defaults[KEY_COUNT])
 {
     static cfg_opt_t source_options[] = {CFG_STR("url", NULL, CFGF_NODEFAULT),
                                          CFG_INT("max_running", 0, CFGF_NONE), CFG_END()};
-    cfg_opt_t options[KEY_COUNT + 2];
+    cfg_opt_t options[KEY_COUNT + 3];
     cfg_t *cfg;
 
     for (int i = 0; i < KEY_COUNT; i++)
         options[i] = (cfg_opt_t)CFG_STR(keys[i].name, defaults[i], CFGF_NONE);
     options[KEY_COUNT] =
         (cfg_opt_t)CFG_SEC("source", source_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-    options[KEY_COUNT + 1] = (cfg_opt_t)CFG_END();
+    options[KEY_COUNT + 1] = config_issuer_section();
+    options[KEY_COUNT + 2] = (cfg_opt_t)CFG_END();
     cfg = cfg_init(options, CFGF_NONE);
     if (cfg == NULL)
         return NULL;
@@ -644,7 +647,9 @@ static int read_config(struct config *config, struct err *err)
     else if (rc == CFG_PARSE_ERROR)
         rc = err_set(err, -E_CONFIG, "%s", local.code != 0 ? local.text : "bad configuration");
     else
-        rc = take_config_values(config, cfg, err) ?: take_sources(config, cfg, err);
+        rc = take_config_values(config, cfg, err)
+                 ?: take_sources(config, cfg, err)
+                 ?: config_issuers_take(config, cfg, err);
     if (rc == 0)
         config->has_password = holds_password(config);
     if (cfg != NULL)
@@ -713,6 +718,7 @@ void config_free(struct config *config)
         free(config->sources[i].url);
     }
     free(config->sources);
+    config_issuers_free(config);
     free(config->file);
     free(config->folder);
     free(config);
@@ -723,17 +729,13 @@ const char *config_timezone(const struct config *config)
     return *config->timezone.text != '\0' ? config->timezone.text : NULL;
 }
 
-const char *config_source_url(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->source_count; i++) {
-        if (strcmp(config->sources[i].name, name) == 0)
-            return config->sources[i].url;
-    }
-    return NULL;
-}
-
 static const char source_what[] = "A database to report on, by the name that definitions give: "
                                   "sqlite:PATH or postgresql://USER@HOST/DATABASE (a libpq URI)";
+
+static const char issuer_what[] =
+    "An identity provider, whose tokens are accepted: man reportd.conf";
+static const char issuer_takes[] =
+    "issuer NAME { url = \"URL\" audience = \"NAME\" keys = \"FILE\" }";
 
 static void print_key(FILE *out, const char *name, enum config_reload reload, const char *what)
 {
@@ -759,6 +761,8 @@ void config_print_help(FILE *out)
     }
     print_key(out, "source", CONFIG_RESTART, source_what);
     fprintf(out, "%*ssource NAME { url = \"URL\" max_running = N * }\n", HELP_INDENT, "");
+    print_key(out, "issuer", CONFIG_RESTART, issuer_what);
+    fprintf(out, "%*s%s\n", HELP_INDENT, "", issuer_takes);
 }
 
 void config_print_markdown(FILE *out)
@@ -785,6 +789,6 @@ void config_print_markdown(FILE *out)
     }
     fprintf(out,
             "| `source NAME { url = \"URL\" max_running = N }` | | max_running: applied at SIGHUP; "
-            "needs a restart otherwise | %s |\n",
-            source_what);
+            "needs a restart otherwise | %s |\n| `%s` | | needs a restart | %s |\n",
+            source_what, issuer_takes, issuer_what);
 }

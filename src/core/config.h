@@ -169,6 +169,15 @@ struct config_source {
     char *name, *url; /* a relative path in the url is already made relative to the file */
 };
 
+/* An identity provider; it does not change while the server runs. */
+enum { CONFIG_ISSUER_NAME_MAX = 32 };
+struct config_issuer {
+    char *name, *url, *audience; /* tokens have the url as iss, and the audience in aud */
+    char *keys;                  /* path of a JWK Set */
+    char *user_claim;            /* names the user */
+    char *groups_claim;          /* has the user's groups; NULL: none has */
+};
+
 /* Any thread may read it while SIGHUP replaces it. */
 union config_value {
     char *_Atomic text; /* of the other kinds: owned by the config, and there as long as it is */
@@ -183,6 +192,8 @@ struct config {
     bool has_password; /* the file has one, in a URL */
     struct config_source *sources;
     size_t source_count;
+    struct config_issuer *issuers;
+    size_t issuer_count;
     struct config *replaced; /* keeps the texts that config_adopt() replaced; NULL: none */
 };
 
@@ -203,6 +214,9 @@ const char *config_store_path(const struct config *config);
 const char *config_timezone(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
+
+/* In any case; borrowed; NULL if there is no such issuer. */
+const struct config_issuer *config_find_issuer(const struct config *config, const char *name);
 
 /* The environment variable that stands for a key: the prefix and the key in upper case. */
 #define CONFIG_VARIABLE "REPORTD_"

@@ -203,6 +203,25 @@ static void adopt_source(const struct config_comparison *all, const struct confi
     }
 }
 
+static bool is_same_issuer(const struct config_issuer *a, const struct config_issuer *b)
+{
+    return b != NULL && str_eq(a->url, b->url) && str_eq(a->audience, b->audience) &&
+           str_eq(a->keys, b->keys) && str_eq(a->user_claim, b->user_claim) &&
+           str_eq(a->groups_claim, b->groups_claim);
+}
+
+/* Of the issuers of `a`, those that `b` has not. */
+static void tell_issuers(const struct config_comparison *all, const struct config *a,
+                         const struct config *b, bool also_changed)
+{
+    for (size_t i = 0; i < a->issuer_count; i++) {
+        const struct config_issuer *other = config_find_issuer(b, a->issuers[i].name);
+
+        if (other == NULL || (also_changed && !is_same_issuer(&a->issuers[i], other)))
+            all->each(CONFIG_ISSUER_CHANGED, CONFIG_RESTART, a->issuers[i].name, "");
+    }
+}
+
 void config_adopt(const struct config_comparison *all)
 {
     bool keeps_texts = false;
@@ -222,6 +241,8 @@ void config_adopt(const struct config_comparison *all)
         if (config_source_url(all->now, all->before->sources[i].name) == NULL)
             all->each(CONFIG_SOURCE_REMOVED, CONFIG_RESTART, all->before->sources[i].name, "");
     }
+    tell_issuers(all, all->running, all->now, true);
+    tell_issuers(all, all->now, all->running, false);
     if (!keeps_texts) {
         config_free(all->now);
         return;

@@ -23,6 +23,7 @@ enum config_change {
     CONFIG_SOURCE_ADDED,
     CONFIG_SOURCE_CHANGED,
     CONFIG_SOURCE_REMOVED,
+    CONFIG_ISSUER_CHANGED, /* or added, or removed */
 };
 
 /* What SIGHUP compares: the configuration that runs, what it was at the start, and what the file

@@ -149,9 +149,11 @@
 #define REPORT_NO_PLACES(X)                                                                        \
     X(USERS,                                                                                       \
       "user(id active_limit running_limit turn name password_hash disabled failures "              \
-      "first_failure_ms locked_until_ms allow grants operator removed) account(id name "           \
+      "first_failure_ms locked_until_ms allow grants operator removed issuer subject "             \
+      "member_of member_s) account(id name "                                                       \
       "active_limit running_limit password_hash disabled failures first_failure_ms "               \
-      "locked_until_ms allow grants operator removed) session(id user_id access refresh_hash "     \
+      "locked_until_ms allow grants operator removed issuer subject member_of member_s) "          \
+      "user_group(name grants operator) session(id user_id access refresh_hash "                   \
       "created_ms renewed_ms address "                                                             \
       "expires_ms) used_refresh(session_id hash access used_ms) "                                  \
       "login_address(user_id address succeeded_ms failures first_failure_ms "                      \
@@ -159,8 +161,8 @@
       "api_key(id user_id name hash grants allow operator suspended created_ms expires_ms "        \
       "used_ms) "                                                                                  \
       "index(account_name session_of_user session_expiry user_removed account_removed "            \
-      "api_key_name)",                                                                             \
-      "", "users, their sessions, API keys and addresses")                                         \
+      "api_key_name user_subject account_subject)",                                                \
+      "", "users, their groups, sessions, API keys and addresses")                                 \
     X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
     X(CHANGED, "changed_user(user_id)", "", "users that another process has changed")              \
     X(WAITING,                                                                                     \

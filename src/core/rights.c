@@ -67,6 +67,18 @@ int rights_check_definition(const char *file, struct err *err)
                       err);
 }
 
+static int check_key_modes(const struct config *config, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < config->issuer_count && rc == 0; i++) {
+        const struct guarded_file keys = {"the key file", config->issuers[i].keys, "", false};
+
+        rc = check_mode(&keys, err);
+    }
+    return rc;
+}
+
 int rights_check(const struct config *config, struct err *err)
 {
     const char *store = config_store_path(config);
@@ -84,5 +96,5 @@ int rights_check(const struct config *config, struct err *err)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return check_key_modes(config, err);
 }

@@ -20,6 +20,7 @@
     X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
     X(USER, "user")         /* added, removed or changed */                                        \
     X(KEY, "key")           /* added, removed or enabled */                                        \
+    X(GROUP, "group")       /* of an identity provider: what it may run */                         \
     X(SIGNING_KEY, "signing_key") /* replaced */                                                   \
     X(STORE, "store")             /* moved to PostgreSQL, or not */                                \
     X(RELOAD, "reload")           /* by SIGHUP */
@@ -34,7 +35,7 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;  /* of QUEUE, USER, KEY, SIGNING_KEY, STORE: the action, such as "grant" */
+    const char *change;  /* of QUEUE, USER, KEY, GROUP, SIGNING_KEY, STORE: such as "grant" */
     const char *user;    /* the user of the API who did it; else see trail_open() */
     const char *key;     /* the name of the API key that was used; of KEY: the key concerned */
     const char *subject; /* whose report, which user or source, if that is not `user` */

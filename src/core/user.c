@@ -44,6 +44,10 @@ void user_done(struct user *user)
     free(user->allow);
     free(user->grants);
     key_free(user->key);
+    free(user->group_grants);
+    free(user->issuer);
+    free(user->subject);
+    free(user->groups);
     *user = (struct user){0};
 }
 
@@ -56,7 +60,8 @@ bool user_may_run(const struct user *user, const char *report)
 {
     const struct user_key *key = user->key;
 
-    return !user->disabled && has_grant(user->grants, report) &&
+    return !user->disabled &&
+           (has_grant(user->grants, report) || has_grant(user->group_grants, report)) &&
            (key == NULL || key->grants[0] == '\0' || has_grant(key->grants, report));
 }
 

@@ -24,12 +24,18 @@ struct user {
     bool disabled;
     bool removed;                    /* and so disabled for good: the row is deleted with the last
                                       * report */
-    bool is_operator;                /* may use /Admin/ and read /metrics from elsewhere */
+    bool is_operator;                /* may use /Admin/ and read /metrics from elsewhere;
+                                      * by itself or by a group */
     int active_limit, running_limit; /* 0: the configuration's */
     int failures;                    /* since first_failure_ms */
     int64_t first_failure_ms, locked_until_ms; /* UTC; 0: none */
-    char *allow;          /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
-    char *grants;         /* report names separated by newlines; "*": all; "": none */
+    char *allow;        /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
+    char *grants;       /* report names separated by newlines; "*": all; "": none */
+    char *group_grants; /* those of its groups; NULL: none */
+    /* Of a user that an identity provider vouches for, and only where asked for; else NULL or "".
+     */
+    char *issuer, *subject;
+    char *groups;         /* ISSUER:GROUP, separated by newlines */
     struct user_key *key; /* that acts for the user, with the rights that both have; NULL: none */
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "core/api_key.h"
+#include "http/external.h"
 #include "http/token.h"
 #include "store/store.h"
 
@@ -125,6 +126,8 @@ static bool read_access_token(struct exchange *ex, const char *text,
         ex->claims = known->claims;
     else if (text != NULL)
         rc = token_read(ex->services->token_keys, text, &ex->claims);
+    if (rc == 0 && text != NULL && external_is(ex, text))
+        return external_read(ex, text);
     if (rc < 0)
         exchange_fail(ex, rc, "no memory to read a token");
     else if (rc == 0)
@@ -134,8 +137,9 @@ static bool read_access_token(struct exchange *ex, const char *text,
 
 bool auth_signature(struct exchange *ex)
 {
-    return ex->claims.issued_s != 0 ||
-           (!auth_refuse_key(ex) && read_access_token(ex, given_token(ex), NULL));
+    return (ex->claims.issued_s != 0 ||
+            (!auth_refuse_key(ex) && read_access_token(ex, given_token(ex), NULL))) &&
+           !external_refuse(ex, "renew or end your session");
 }
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
@@ -147,18 +151,50 @@ static void enter_with(struct exchange *ex, struct cached_token *cached_token)
         dispatch(ex);
 }
 
+/* An allow-list holds for each request with the token of an identity provider, since there was no
+ * login at which it was looked at. */
+static bool may_come_from_here(const struct exchange *ex, const struct user *user)
+{
+    char address[ADDRESS_TEXT];
+
+    if (!ex->claims.external)
+        return true;
+    exchange_address(ex, address);
+    return user_may_come_from(user, address);
+}
+
+/* The first request with the token of an identity provider. */
+static void record_enrolment(struct exchange *ex, const struct user *user)
+{
+    char address[ADDRESS_TEXT];
+
+    if (!ex->enrolled)
+        return;
+    ex->enrolled = false;
+    exchange_address(ex, address);
+    log_info("login.done", "request=%s user=%s address=%s", ex->request_id, user->name, address);
+    exchange_record(ex, &(struct trail_act){.event = TRAIL_LOGIN, .user = user->name});
+}
+
+static exchange_step ask_store;
+
 /* The store knows whether the session still exists. */
 static void session_found(struct exchange *ex)
 {
     const struct store_session *session = &ex->op.session;
     struct cached_token *cached_token;
 
-    if (ex->op.rc != 0 || !session->found) {
+    if (ex->op.rc == 0 && !session->found && ex->claims.external && !ex->enrolled) {
+        external_enrol(ex, given_token(ex), ask_store);
+        return;
+    }
+    if (ex->op.rc != 0 || !session->found || !may_come_from_here(ex, &session->user)) {
         auth_refuse(ex);
         return;
     }
     if (session->expires_ms != 0)
         ex->claims.expires_s = session->expires_ms / 1000;
+    record_enrolment(ex, &session->user);
     cached_token = cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user,
                                     session->replaced ? 0 : ex->version);
     if (cached_token == NULL) {
@@ -175,6 +211,7 @@ static void ask_store(struct exchange *ex)
     const char *text = given_token(ex);
     struct store_session *session = &exchange_op(ex, STORE_SESSION)->session;
 
+    ex->version = store_version(ex->services->store, &ex->claims.session);
     *session = (struct store_session){.session = ex->claims.session,
                                       .access = ex->claims.access,
                                       .by_key = api_key_begins(text),
@@ -190,7 +227,7 @@ enum { LEEWAY_S = 60 };
 static bool has_expired(const struct exchange *ex)
 {
     const struct store *store = ex->services->store;
-    int64_t leeway_s = store_is_shared(store) ? LEEWAY_S : 0;
+    int64_t leeway_s = store_is_shared(store) || ex->claims.external ? LEEWAY_S : 0;
 
     return ex->claims.expires_s + leeway_s <= store_now_ms(store) / 1000;
 }
@@ -212,7 +249,8 @@ void auth_token(struct exchange *ex)
         return;
     }
     ex->version = store_version(ex->services->store, &ex->claims.session);
-    if (known != NULL && ex->version != 0 && known->version == ex->version) {
+    if (known != NULL && ex->version != 0 && known->version == ex->version &&
+        may_come_from_here(ex, &known->user)) {
         enter_with(ex, known);
         return;
     }

@@ -102,6 +102,7 @@ struct exchange {
     json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
     const struct user *user;    /* ROUTE_TOKEN, ROUTE_OPERATOR; the bearer's */
     struct token_claims claims; /* of the token */
+    bool enrolled;              /* the token's first request: its user has been looked up */
     struct cached_token *cached_token; /* held */
     exchange_step *after_auth;         /* of auth_again() */
     struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */

@@ -140,7 +140,8 @@ static void reply_link(struct exchange *ex, const struct link *link)
     exchange_reply_built(ex, &data);
 }
 
-/* It ends with the report, at the latest with its purge. */
+/* It ends with the report, at the latest with its purge, and with the token of an identity
+ * provider. */
 static void link_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
@@ -157,6 +158,8 @@ static void link_found(struct exchange *ex)
     link->expires_s = store_now_ms(ex->services->store) / 1000 + LINK_LIFE_S;
     if (link->expires_s > find->report.expires_ms / 1000)
         link->expires_s = find->report.expires_ms / 1000;
+    if (ex->claims.external && link->expires_s > ex->claims.expires_s)
+        link->expires_s = ex->claims.expires_s;
     reply_link(ex, link);
 }
 

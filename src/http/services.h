@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct conversions;
+struct issuers;
 struct receipt_keys;
 struct health;
 struct router;
@@ -42,6 +43,7 @@ struct services {
     struct conversions *conversions;
     struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;
+    struct issuers *issuers;     /* NULL: no identity provider is configured */
     const char *node;            /* of receipts: this machine's name */
     struct trail *trail;         /* NULL: none is kept */
     const struct router *router; /* NULL: the API's own routes */

@@ -88,7 +88,7 @@ static bool time_claim(const json_t *payload, const char *name, int64_t *ret)
 static int read_claims(const char *text, size_t len, struct token_claims *ret)
 {
     char payload[TOKEN_TEXT_MAX];
-    struct token_claims claims;
+    struct token_claims claims = {0};
     int got = base64url_read(text, len, payload, sizeof(payload));
     json_t *root;
     bool good, starved;

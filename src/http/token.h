@@ -1,6 +1,7 @@
 /* src/http/token.h -- access tokens: JWTs signed with HS256 (RFC 7515, RFC 7519). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -16,6 +17,7 @@ enum {
 struct token_claims {
     struct guid session, access; /* sid, jti */
     int64_t issued_s, expires_s; /* iat, exp: UTC seconds */
+    bool external;               /* an identity provider's: see external.h */
 };
 
 /* Append a token for `user` (its claim sub); a failure is the buffer's. */

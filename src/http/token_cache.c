@@ -8,7 +8,7 @@
 #include "base/thread.h"
 
 enum {
-    SETS = 4096, /* a token takes about 700 bytes: 11 MB when it is full */
+    SETS = 4096, /* a token of ours takes about 700 bytes: 11 MB when it is full */
     WAYS = 4,
     HASHED = 44, /* a signature and its dot */
 };

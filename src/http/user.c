@@ -197,13 +197,14 @@ static void password_checked(struct exchange *ex)
     exchange_post(ex, login_recorded);
 }
 
-/* Known or unknown, allowed or not: the same work from here on, so that the duration reveals
- * nothing. */
+/* Known or unknown, allowed or not, local or of an identity provider: the same work from here on,
+ * so that the duration reveals nothing. */
 static void user_looked_up(struct exchange *ex)
 {
     struct login *login = ex->state;
     const struct store_user_find *find = &ex->op.user_find;
-    const struct user *user = ex->op.rc == 0 && find->found ? &find->user : NULL;
+    bool known = ex->op.rc == 0 && find->found;
+    const struct user *user = known && find->user.issuer[0] == '\0' ? &find->user : NULL;
 
     password_work_take_user(ex, &login->check, user);
     login->refusal = user == NULL                ? LOGIN_UNKNOWN

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "http/exchange_impl.h"
+#include "http/external.h"
 #include "http/login_cookie.h"
 #include "http/password_work.h"
 
@@ -95,8 +96,11 @@ static void old_hash_found(struct exchange *ex)
 
 void user_password(struct exchange *ex)
 {
-    struct password_work *work = calloc(1, sizeof(*work));
+    struct password_work *work;
 
+    if (external_refuse(ex, "change your password"))
+        return;
+    work = calloc(1, sizeof(*work));
     if (work == NULL) {
         exchange_fail(ex, -E_NOMEM, "out of memory");
         return;

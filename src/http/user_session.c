@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "http/exchange_impl.h"
+#include "http/external.h"
 #include "http/login_cookie.h"
 #include "http/query.h"
 
@@ -71,6 +72,8 @@ void user_session_end(struct exchange *ex)
     const char *text;
 
     ex->act.change = "end session";
+    if (external_refuse(ex, "end your session"))
+        return;
     if (query_one(ex, "id", &text, &ex->err) != 0 || text == NULL || *text == '\0') {
         exchange_fail(ex, -E_INVALID,
                       "Give one query parameter 'id': that of a session, as GET /User/Sessions "

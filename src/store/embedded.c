@@ -175,7 +175,8 @@ static void count_changes(struct store_conn *conn, struct work_item *batch)
             versions_touch(versions, &op->rotate.session);
         else if (op->verb == STORE_LOGOUT)
             versions_touch(versions, &op->logout.session);
-        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
+        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_GROUP_CHANGE ||
+                 (op->verb == STORE_ENROL && op->enrol.regrouped) || op->verb == STORE_SWEEP ||
                  op->verb == STORE_SESSIONS_END || op->verb == STORE_API_KEY_REMOVE)
             versions_touch(versions, NULL);
     }

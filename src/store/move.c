@@ -23,7 +23,13 @@ static const struct move_column accounts[] = {SAME(id, MOVE_BIGINT),
                                               SAME(active_limit, MOVE_INT),
                                               SAME(running_limit, MOVE_INT),
                                               SAME(removed, MOVE_BOOL),
+                                              SAME(issuer, MOVE_RAW),
+                                              SAME(subject, MOVE_RAW),
+                                              SAME(member_of, MOVE_RAW),
+                                              SAME(member_s, MOVE_BIGINT),
                                               {0}};
+static const struct move_column groups[] = {
+    SAME(name, MOVE_RAW), SAME(grants, MOVE_RAW), SAME(operator, MOVE_BOOL), {0}};
 static const struct move_column turns[] = {
     {"id", "user_id", MOVE_BIGINT}, {"turn", "number", MOVE_BIGINT}, {0}};
 static const struct move_column addresses[] = {SAME(user_id, MOVE_BIGINT),
@@ -93,9 +99,10 @@ static const struct move_column reports[] = {SAME(seq, MOVE_BIGINT),
 
 /* Tables whose rows are referenced come first. `waiting` and the sequences are made from these at
  * the end; rows about nodes, keys of the store and progress belong to the shared store alone. */
-enum { ACCOUNT, TURN, ADDRESS, SESSION, USED, API_KEY, PAUSE, LEDGER, REPORT, TABLE_COUNT };
+enum { ACCOUNT, GROUP, TURN, ADDRESS, SESSION, USED, API_KEY, PAUSE, LEDGER, REPORT, TABLE_COUNT };
 static const struct move_table tables[TABLE_COUNT] = {
     [ACCOUNT] = {"user", "account", "id", "id", accounts, false},
+    [GROUP] = {"user_group", "user_group", "name", "name", groups, false},
     [TURN] = {"user WHERE turn <> 0", "turn", "id", "user_id", turns, false},
     [ADDRESS] = {"login_address", "login_address", "user_id, address",
                  "user_id, address COLLATE \"C\"", addresses, false},

@@ -170,6 +170,11 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret);
 void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id, int name,
                       enum report_state state);
 
+/* ---- postgres_user.c ---- */
+
+/* Reports that a change has ended: they are told of, and counted. 0 or -E_STORE. */
+int postgres_read_revoked(struct postgres_conn *c, int64_t *ret_ended);
+
 /* ---- postgres_listen.c ---- */
 void postgres_publish(struct store_conn *conn);
 int postgres_subscribe(struct store_conn *conn, struct err *err);

@@ -245,7 +245,19 @@ static const char migration_14[] =
     "  expires_ms bigint NOT NULL,"
     "  used_ms bigint NOT NULL DEFAULT 0"
     ");"
-    "CREATE UNIQUE INDEX api_key_name ON api_key (name)";
+    "CREATE UNIQUE INDEX api_key_name ON api_key (name);"
+    /* Users of identity providers: who vouches for them, and as whom; the groups that their latest
+     * token says, a line for each, and when (UTC seconds) that was issued. */
+    "ALTER TABLE account ADD COLUMN issuer text NOT NULL DEFAULT '',"
+    "  ADD COLUMN subject text NOT NULL DEFAULT '',"
+    "  ADD COLUMN member_of text NOT NULL DEFAULT '',"
+    "  ADD COLUMN member_s bigint NOT NULL DEFAULT 0;"
+    "CREATE UNIQUE INDEX account_subject ON account (issuer, subject) WHERE issuer <> '';"
+    "CREATE TABLE user_group ("
+    "  name text COLLATE \"C\" PRIMARY KEY,"
+    "  grants text NOT NULL,"
+    "  operator boolean NOT NULL"
+    ")";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&

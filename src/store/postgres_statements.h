@@ -31,11 +31,22 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
     " first_failure_ms = CASE WHEN " POSTGRES_AFRESH " THEN $2 ELSE first_failure_ms END,"         \
     " locked_until_ms = CASE WHEN (" POSTGRES_FAILURES ") >= $4 THEN $2 + $5 ELSE 0 END"
 
+/* Its identity provider says that the user of an `account` is in the group. */
+#define POSTGRES_IS_MEMBER(account, group)                                                         \
+    "(" account ".issuer <> '' AND " group " = ANY (string_to_array(" account                      \
+    ".member_of, E'\\n')))"
+
 /* Read by read_user(). */
 #define POSTGRES_USER_COLUMNS                                                                      \
     "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
-    " a.grants, a.operator, a.active_limit, a.running_limit, a.removed"
-enum { POSTGRES_USER_COLUMN_COUNT = 12 };
+    " a.grants, a.operator OR a.issuer <> '' AND EXISTS (SELECT FROM user_group g"                 \
+    " WHERE g.operator AND " POSTGRES_IS_MEMBER(                                                   \
+        "a", "g.name") "), a.active_limit, a.running_limit, a.removed,"                            \
+                       " CASE WHEN a.issuer <> '' THEN (SELECT string_agg(g.grants, E'\\n')"       \
+                       " FROM user_group g WHERE " POSTGRES_IS_MEMBER("a", "g.name") ") END"
+enum { POSTGRES_USER_COLUMN_COUNT = 13 };
+/* Behind it, where they are asked for. */
+#define POSTGRES_IDENTITY_COLUMNS ", a.issuer, a.subject, a.member_of"
 
 /* An access token of session `s`: its latest one, or one that was replaced after the time. */
 #define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
@@ -43,9 +54,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
     " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
 /* user_may_run() for an `account`. */
+#define POSTGRES_GRANTS(of, name) "string_to_array(" of ".grants, E'\\n') && ARRAY['*', " name "]"
 #define POSTGRES_MAY_RUN(account, name)                                                            \
-    "(NOT " account ".disabled AND string_to_array(" account                                       \
-    ".grants, E'\\n') && ARRAY['*', " name "])"
+    "(NOT " account ".disabled AND (" POSTGRES_GRANTS(                                             \
+        account,                                                                                   \
+        name) " OR " account                                                                       \
+              ".issuer <> '' AND EXISTS (SELECT FROM user_group g WHERE " POSTGRES_IS_MEMBER(      \
+                  account, "g.name") " AND " POSTGRES_GRANTS("g", name) ")))"
+
+/* End the active reports, of accounts `a` where `which`, that their user may not run: $2 now, $3
+ * and $4 when they expire. */
+#define POSTGRES_REVOKE(which)                                                                     \
+    "UPDATE report SET state = 3, slot = false, finished_ms = $2,"                                 \
+    " expires_ms = $2 + coalesce(($4::json ->> name)::bigint, $3), sealed_message = '',"           \
+    " token = NULL WHERE seq = ANY (ARRAY(SELECT r.seq FROM report r"                              \
+    "   JOIN account a ON a.id = r.user_id WHERE " which                                           \
+    "   AND r.slot AND r.state IN (0, 1) AND NOT " POSTGRES_MAY_RUN(                               \
+        "a", "r.name") "   ORDER BY r.id FOR UPDATE OF r)) RETURNING id, user_id, " POSTGRES_OWNER
 
 /* The name of the report's user, where there is only one `user_id`. */
 #define POSTGRES_OWNER "(SELECT a.name FROM account a WHERE a.id = user_id)"
@@ -550,23 +575,37 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
     /* postgres_read_report() replaces the empty message: there is no key here to seal one. */     \
-    X(REVOKE, "tiit",                                                                              \
-      "UPDATE report SET state = 3, slot = false, finished_ms = $2,"                               \
-      " expires_ms = $2 + coalesce(($4::json ->> name)::bigint, $3), sealed_message = '',"         \
-      " token = NULL WHERE seq = ANY (ARRAY(SELECT r.seq FROM report r"                            \
-      "   JOIN account a ON a.id = r.user_id"                                                      \
-      "   WHERE " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                 \
-          "$1") "   AND r.slot AND r.state IN (0, 1) AND "                                         \
-                "NOT " POSTGRES_MAY_RUN("a", "r.name") "   ORDER BY "                              \
-                                                       "r.id FOR "                                 \
-                                                       "UPDATE OF r)) "                            \
-                                                       "RETURNING id, "                            \
-                                                       "user_id, " POSTGRES_OWNER)                 \
+    X(REVOKE, "tiit", POSTGRES_REVOKE(POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED("$1")))      \
+    X(GROUP_ADD, "ttb",                                                                            \
+      "INSERT INTO user_group (name, grants, operator) VALUES ($1, $2, $3) ON CONFLICT DO "        \
+      "NOTHING")                                                                                   \
+    X(GROUP_SET, "ttbt",                                                                           \
+      "UPDATE user_group SET grants = coalesce($2, grants), operator = coalesce($3, operator)"     \
+      " WHERE name = $1 AND ($4 IS NULL OR grants IN ($4, $2))")                                   \
+    X(GROUP_REMOVE, "t", "DELETE FROM user_group WHERE name = $1")                                 \
+    X(GROUP_REVOKE, "tiit", POSTGRES_REVOKE(POSTGRES_IS_MEMBER("a", "$1")))                        \
+    X(GROUP_LIST, "",                                                                              \
+      "SELECT g.name, g.grants, g.operator, (SELECT count(*) FROM account a"                       \
+      " WHERE " POSTGRES_IS_MEMBER("a", "g.name") ") FROM user_group g ORDER BY g.name")           \
+    /* Twice: the second time with another name, which is needed only if the first was taken. */   \
+    X(ENROL_ADD, "ttt",                                                                            \
+      "INSERT INTO account (name, password_hash, issuer, subject) SELECT $3, '', $1, $2"           \
+      " WHERE NOT EXISTS (SELECT FROM account WHERE issuer = $1 AND subject = $2)"                 \
+      " ON CONFLICT DO NOTHING")                                                                   \
+    X(ENROL_GROUPS, "ttti",                                                                        \
+      "UPDATE account SET member_of = $3, member_s = $4 WHERE issuer = $1 AND subject = $2"        \
+      " AND NOT disabled AND member_s <= $4 AND (member_of <> $3 OR member_s <> $4)")              \
+    X(ENROL_SESSION, "ttgiitx",                                                                    \
+      "WITH a AS (SELECT id FROM account WHERE issuer = $1 AND subject = $2 AND NOT disabled),"    \
+      " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms,"            \
+      "   created_ms, renewed_ms, address) SELECT $3, id, $3, $7, $5, $4, $4, $6 FROM a"           \
+      "   ON CONFLICT DO NOTHING) SELECT EXISTS (SELECT FROM a)")                                  \
     X(USER_FIND, "t",                                                                              \
-      "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
+      "SELECT " POSTGRES_USER_COLUMNS POSTGRES_IDENTITY_COLUMNS ", a.password_hash FROM account a" \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
     X(USER_LIST, "",                                                                               \
-      "SELECT " POSTGRES_USER_COLUMNS " FROM account a ORDER BY " POSTGRES_FOLDED("name"))         \
+      "SELECT " POSTGRES_USER_COLUMNS POSTGRES_IDENTITY_COLUMNS                                    \
+      " FROM account a ORDER BY " POSTGRES_FOLDED("name"))                                         \
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
     /* From a known address, only the lock of that address counts. */                              \

@@ -17,7 +17,16 @@ static void read_user(struct postgres_conn *c, struct user *ret)
                          .is_operator = get_bool(c, 8),
                          .active_limit = (int)get_int(c, 9),
                          .running_limit = (int)get_int(c, 10),
-                         .removed = get_bool(c, 11)};
+                         .removed = get_bool(c, 11),
+                         .group_grants = get_text(c, 12)};
+}
+
+/* A row that has POSTGRES_IDENTITY_COLUMNS, too. */
+static void read_identity(struct postgres_conn *c, struct user *user)
+{
+    user->issuer = get_text(c, POSTGRES_USER_COLUMN_COUNT);
+    user->subject = get_text(c, POSTGRES_USER_COLUMN_COUNT + 1);
+    user->groups = get_text(c, POSTGRES_USER_COLUMN_COUNT + 2);
 }
 
 /* ---- users ---- */
@@ -71,13 +80,13 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     }
 }
 
-static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
+int postgres_read_revoked(struct postgres_conn *c, int64_t *ret_ended)
 {
     struct guid id;
 
     if (!results_take(c))
         return -E_STORE;
-    for (arg->ended = 0; results_next(c); arg->ended++) {
+    for (*ret_ended = 0; results_next(c); ++*ret_ended) {
         id = get_guid(c, 0);
         postgres_changed(c, &id, get_int(c, 1), 2, REPORT_ERROR);
     }
@@ -114,7 +123,7 @@ int postgres_read_user_change(struct postgres_conn *c, struct store_user_change 
     found = results_changed(c) > 0;
     if (ends_sessions(arg) && read_ended_sessions(c) < 0)
         return -E_STORE;
-    if (ends_reports(arg) && read_revoked(c, arg) < 0)
+    if (ends_reports(arg) && postgres_read_revoked(c, &arg->ended) < 0)
         return -E_STORE;
     if (arg->remove && read_removed(c) < 0)
         return -E_STORE;
@@ -147,7 +156,8 @@ int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg
     arg->found = results_next(c);
     if (arg->found) {
         read_user(c, &arg->user);
-        arg->user.password_hash = get_text(c, POSTGRES_USER_COLUMN_COUNT);
+        read_identity(c, &arg->user);
+        arg->user.password_hash = get_text(c, POSTGRES_USER_COLUMN_COUNT + 3);
     }
     return 0;
 }
@@ -164,8 +174,12 @@ int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg
     arg->users = results_array(c, sizeof(*arg->users));
     if (arg->users == NULL)
         return -E_STORE;
-    while (results_next(c))
-        read_user(c, &arg->users[arg->count++]);
+    while (results_next(c)) {
+        struct user *user = &arg->users[arg->count++];
+
+        read_user(c, user);
+        read_identity(c, user);
+    }
     return 0;
 }
 

@@ -35,6 +35,7 @@ int sqlite_reserve_for(const struct store_op *op)
     case STORE_PROBE:
     case STORE_CLAIM:
     case STORE_USER_ADD:
+    case STORE_ENROL:
         return 0;
     case STORE_TOMBSTONE:
     case STORE_DELETE_ROW:

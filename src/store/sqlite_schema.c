@@ -205,7 +205,19 @@ static const char migration_11[] =
     "  expires_ms INTEGER NOT NULL,"
     "  used_ms INTEGER NOT NULL DEFAULT 0"
     ") STRICT, WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX api_key_name ON api_key (name);";
+    "CREATE UNIQUE INDEX api_key_name ON api_key (name);"
+    /* Users of identity providers: who vouches for them, and as whom; the groups that their latest
+     * token says, a line for each, and when (UTC seconds) that was issued. */
+    "ALTER TABLE user ADD COLUMN issuer TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE user ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE user ADD COLUMN member_of TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE user ADD COLUMN member_s INTEGER NOT NULL DEFAULT 0;"
+    "CREATE UNIQUE INDEX user_subject ON user (issuer, subject) WHERE issuer <> '';"
+    "CREATE TABLE user_group ("
+    "  name TEXT PRIMARY KEY,"
+    "  grants TEXT NOT NULL,"
+    "  operator INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;";
 
 const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
                                          migration_5, migration_6,  migration_7, migration_8,

@@ -9,12 +9,22 @@
     "started_ms, finished_ms, expires_ms, digest, footer"
 enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 
+/* The groups of `user`: those of its identity provider's that there are. */
+#define SQLITE_IS_LINE(lines, line)                                                                \
+    "instr(char(10) || " lines " || char(10), char(10) || " line " || char(10)) > 0"
+#define SQLITE_USER_GROUPS                                                                         \
+    "FROM user_group g WHERE user.issuer <> '' AND " SQLITE_IS_LINE("user.member_of", "g.name")
+#define SQLITE_GROUP_GRANTS "(SELECT group_concat(g.grants, char(10)) " SQLITE_USER_GROUPS ")"
+
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
-    "user.locked_until_ms, user.allow, user.grants, user.operator, user.active_limit, "            \
-    "user.running_limit, user.removed"
-enum { SQLITE_USER_COLUMN_COUNT = 12 };
+    "user.locked_until_ms, user.allow, user.grants, user.operator OR EXISTS"                       \
+    " (SELECT 1 " SQLITE_USER_GROUPS " AND g.operator), user.active_limit, "                       \
+    "user.running_limit, user.removed, " SQLITE_GROUP_GRANTS
+enum { SQLITE_USER_COLUMN_COUNT = 13 };
+/* Behind it, where they are asked for. */
+#define SQLITE_IDENTITY_COLUMNS ", user.issuer, user.subject, user.member_of"
 
 /* What move_report() needs to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
@@ -181,9 +191,28 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                  "user.id)")                                                                       \
     X(USERS_REMOVED, "SELECT count(*) FROM user WHERE removed = 1")                                \
     X(USER_NAME, "SELECT name FROM user WHERE id = ?1")                                            \
-    X(GRANTS, "SELECT disabled, grants FROM user WHERE id = ?1")                                   \
-    X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
-    X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \
+    X(GRANTS, "SELECT disabled, grants, " SQLITE_GROUP_GRANTS " FROM user WHERE id = ?1")          \
+    X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS SQLITE_IDENTITY_COLUMNS                             \
+                 ", password_hash FROM user WHERE name = ?1")                                      \
+    X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS SQLITE_IDENTITY_COLUMNS " FROM user ORDER BY name") \
+    /* ---- groups, and users of identity providers ---- */                                        \
+    X(GROUP_ADD, "INSERT INTO user_group (name, grants, operator) VALUES (?1, ?2, ?3)")            \
+    X(GROUP_SET, "UPDATE user_group SET grants = coalesce(?2, grants),"                            \
+                 " operator = coalesce(?3, operator)"                                              \
+                 " WHERE name = ?1 AND (?4 IS NULL OR grants = ?4)")                               \
+    X(GROUP_REMOVE, "DELETE FROM user_group WHERE name = ?1")                                      \
+    X(GROUP_MEMBERS, "SELECT id FROM user WHERE issuer <> ''"                                      \
+                     " AND " SQLITE_IS_LINE("member_of", "?1"))                                    \
+    X(GROUP_LIST, "SELECT g.name, g.grants, g.operator, (SELECT count(*) FROM user"                \
+                  " WHERE issuer <> '' AND " SQLITE_IS_LINE(                                       \
+                      "member_of", "g.name") ")"                                                   \
+                                             " FROM user_group g ORDER BY g.name")                 \
+    X(ENROL_FIND, "SELECT id, disabled, member_of, member_s FROM user"                             \
+                  " WHERE issuer = ?1 AND subject = ?2 AND issuer <> ''")                          \
+    X(ENROL_ADD, "INSERT INTO user (id, name, password_hash, issuer, subject, member_of,"          \
+                 " member_s) VALUES (1 + max((SELECT last_user FROM identity),"                    \
+                 " coalesce((SELECT max(id) FROM user), 0)), ?1, '', ?2, ?3, ?4, ?5)")             \
+    X(ENROL_GROUPS, "UPDATE user SET member_of = ?2, member_s = ?3 WHERE id = ?1")                 \
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_FIND, "SELECT " SQLITE_USER_COLUMNS " FROM user WHERE id = ?1"                         \
                   " AND (?2 IS NULL OR password_hash = ?2)")                                       \
@@ -198,7 +227,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(ADDRESS_UNLOCK, "UPDATE login_address SET failures = 0, first_failure_ms = 0,"               \
                       " locked_until_ms = 0 WHERE user_id = ?1 AND failures > 0")                  \
     X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms,"           \
-                   " created_ms, renewed_ms, address) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)")    \
+                   " created_ms, renewed_ms, address) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)"     \
+                   " ON CONFLICT (id) DO NOTHING")                                                 \
     X(SESSION,                                                                                     \
       "SELECT " SQLITE_USER_COLUMNS ", s.access <> ?2"                                             \
       " FROM session s JOIN user ON user.id = user_id"                                             \

@@ -15,7 +15,16 @@ static void read_user(struct sql *q, struct user *ret)
                          .is_operator = sql_get_bool(q, 8),
                          .active_limit = (int)sql_get_int(q, 9),
                          .running_limit = (int)sql_get_int(q, 10),
-                         .removed = sql_get_bool(q, 11)};
+                         .removed = sql_get_bool(q, 11),
+                         .group_grants = sql_get_text(q, 12)};
+}
+
+/* A row that has SQLITE_IDENTITY_COLUMNS, too. */
+static void read_identity(struct sql *q, struct user *user)
+{
+    user->issuer = sql_get_text(q, SQLITE_USER_COLUMN_COUNT);
+    user->subject = sql_get_text(q, SQLITE_USER_COLUMN_COUNT + 1);
+    user->groups = sql_get_text(q, SQLITE_USER_COLUMN_COUNT + 2);
 }
 
 /* ---- users ---- */
@@ -126,6 +135,7 @@ int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, b
     if (found) {
         user.disabled = sql_get_bool(&q, 0);
         user.grants = sql_get_text(&q, 1);
+        user.group_grants = sql_get_text(&q, 2);
     }
     rc = sql_end(&q, err);
     *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without a name there is no such
@@ -141,7 +151,8 @@ int sqlite_user_find(struct store_conn *conn, struct store_user_find *arg, struc
     arg->found = sql_next(&q);
     if (arg->found) {
         read_user(&q, &arg->user);
-        arg->user.password_hash = sql_get_text(&q, SQLITE_USER_COLUMN_COUNT);
+        read_identity(&q, &arg->user);
+        arg->user.password_hash = sql_get_text(&q, SQLITE_USER_COLUMN_COUNT + 3);
     }
     return sql_end(&q, err);
 }
@@ -157,6 +168,7 @@ int sqlite_user_list(struct store_conn *conn, struct store_user_list *arg, struc
         if (user == NULL)
             break;
         read_user(&q, user);
+        read_identity(&q, user);
     }
     arg->users = users;
     return sql_end(&q, err);

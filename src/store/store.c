@@ -297,6 +297,16 @@ static void reports_free(struct report **reports, size_t *count)
     *count = 0;
 }
 
+static void groups_free(struct store_group_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->groups[i].name);
+        free(list->groups[i].grants);
+    }
+    free(list->groups);
+    *list = (struct store_group_list){0};
+}
+
 static void users_free(struct user **users, size_t *count)
 {
     for (size_t i = 0; i < *count; i++)
@@ -363,6 +373,9 @@ void store_op_done(struct store_op *op)
         break;
     case STORE_USER_LIST:
         users_free(&op->user_list.users, &op->user_list.count);
+        break;
+    case STORE_GROUP_LIST:
+        groups_free(&op->group_list);
         break;
     case STORE_SESSIONS:
         for (size_t i = 0; i < op->sessions.count; i++)

@@ -9,9 +9,9 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/work_queue.h"
-#include "core/api_key.h"
 #include "core/report.h"
 #include "core/user.h"
+#include "store/store_rights.h"
 
 struct store;
 
@@ -82,6 +82,9 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(USER_FIND, user_find, STORE_READ)                                                            \
     X(USER_LIST, user_list, STORE_READ)                                                            \
     X(USER_DROP, user_drop, STORE_DURABLE)                                                         \
+    X(GROUP_CHANGE, group_change, STORE_DURABLE)                                                   \
+    X(GROUP_LIST, group_list, STORE_READ)                                                          \
+    X(ENROL, enrol, STORE_DURABLE)                                                                 \
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
     X(SESSIONS, sessions, STORE_READ)                                                              \
@@ -525,11 +528,11 @@ struct store_user_change {
 struct store_user_find {
     const char *name; /* case does not matter */
     bool found;
-    struct user user; /* out: with password_hash */
+    struct user user; /* out: with password_hash, issuer, subject and groups */
 };
 
 struct store_user_list {
-    struct user *users; /* out, by name, without password_hash */
+    struct user *users; /* out, by name, with issuer, subject and groups */
     size_t count;
 };
 
@@ -616,44 +619,6 @@ struct store_logout {
     bool ended; /* out: false: there is no such session, or its token is not valid */
 };
 
-/* A new API key of a user. -E_NOT_FOUND: there is no such user; -E_EXISTS: the name is taken. */
-struct store_api_key_add {
-    const char *name, *user;
-    struct guid id;
-    uint8_t hash[API_KEY_HASH_BYTES];
-    const char *grants, *allow; /* like those of a user; grants "": all those of the user */
-    bool is_operator;           /* if the user is an operator */
-    int64_t now_ms, expires_ms; /* 0: never */
-};
-
-/* -E_NOT_FOUND: there is no such key. Everything that was opened with it ends. */
-struct store_api_key_remove {
-    const char *name;
-};
-
-/* Make it valid again: see SESSIONS_END. -E_NOT_FOUND. */
-struct store_api_key_enable {
-    const char *name;
-};
-
-/* Record its last use. */
-struct store_api_key_used {
-    struct guid id;
-    int64_t now_ms;
-};
-
-/* The API keys, by name. */
-struct store_api_key {
-    char *name, *user, *grants, *allow;
-    bool is_operator, suspended, disabled;   /* `disabled`: its user is disabled */
-    int64_t created_ms, expires_ms, used_ms; /* 0: never */
-};
-struct store_api_key_list {
-    const char *user;           /* NULL: of all users */
-    struct store_api_key *keys; /* out */
-    size_t count;
-};
-
 /* Would a report be stored now? Needs what SUBMIT needs, and changes nothing. */
 struct store_probe {
     char none;
@@ -691,7 +656,7 @@ struct store_op {
     struct work_item item;
 };
 /* Each request has one, and so has each report in a batch of the purge. */
-_Static_assert(sizeof(struct store_op) <= 1300, "what is large is behind a pointer");
+_Static_assert(sizeof(struct store_op) <= 1340, "what is large is behind a pointer");
 
 /* A change, notified after the commit and before any `done` of that commit. */
 struct store_change {

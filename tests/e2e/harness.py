@@ -125,7 +125,8 @@ class Server:
             server.environment |= {f"REPORTD_{key.upper()}": value for key, value in server.store.config.items()}
         return server
 
-    def configure(self, source="sqlite:data.db", max_running=0, **config):
+    def configure(self, source="sqlite:data.db", max_running=0, sections="", **config):
+        """`sections` is text of the file's own."""
         values = {
             "listen": "127.0.0.1:0",
             **self.store.config,
@@ -142,7 +143,7 @@ class Server:
         lines.append(f'source data {{ url = "{source}"{limit} }}')
         if limit:
             lines.append('source other { url = "sqlite:data.db" }')  # which has none
-        (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n" + sections)
         (self.folder / "reportd.conf").chmod(0o600)  # a source's URL may have a password
 
     def run(self, *words, stdin="", environment=None):

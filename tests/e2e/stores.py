@@ -27,9 +27,10 @@ STORES = ("sqlite", *SHARED_STORES)
 # What the newest versions of the schemas have added, undone, for tests that make an older store.
 UNDO_SQLITE_11 = "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("operator", "active_limit", "running_limit", "turn")) + \
     "DROP TABLE paused; DROP TABLE changed_user; DROP TABLE api_key; " + "".join(f"ALTER TABLE session DROP COLUMN {name}; " for name in ("created_ms", "renewed_ms", "address")) + \
-    "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed; ALTER TABLE identity DROP COLUMN last_user; "
+    "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed; ALTER TABLE identity DROP COLUMN last_user; " \
+    "DROP INDEX user_subject; DROP TABLE user_group; " + "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("issuer", "subject", "member_of", "member_s"))
 UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting, api_key; DROP SEQUENCE start_number; DROP INDEX report_turn; " \
-    "ALTER TABLE report DROP source; ALTER TABLE account DROP operator, DROP active_limit, DROP running_limit, DROP removed; " \
+    "ALTER TABLE report DROP source; ALTER TABLE account DROP operator, DROP active_limit, DROP running_limit, DROP removed, DROP issuer, DROP subject, DROP member_of, DROP member_s; DROP TABLE user_group; " \
     "ALTER TABLE session DROP created_ms, DROP renewed_ms, DROP address; "
 FIELD, END = "\x01", "\x02"  # between what psql prints of tables
 _numbers = itertools.count()

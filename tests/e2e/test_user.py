@@ -32,7 +32,7 @@ def test_a_user_is_added_before_the_server_has_run(place):
          stdin=PASSWORD + "\n")
     assert users(place) == {"dora": {"name": "dora", "disabled": False, "lockedUntil": None,
                                      "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"], "operator": False,
-                                     "activeLimit": None, "runningLimit": None}}
+                                     "activeLimit": None, "runningLimit": None, "issuer": None, "subject": None, "groups": []}}
 
 
 def test_a_user_has_limits_of_its_own_until_they_are_given_up(place):

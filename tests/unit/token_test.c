@@ -33,7 +33,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->path, sizeof(f->path), "%s/key", f->folder);
     assert_int_equal(token_keys_open(f->path, &f->key, NULL), 0);
-    f->claims = (struct token_claims){guid_new(), guid_new(), 1000, 2200};
+    f->claims = (struct token_claims){guid_new(), guid_new(), 1000, 2200, false};
     buf_init(&f->token, TOKEN_TEXT_MAX);
     token_issue(f->key, "ann", &f->claims, &f->token);
     assert_false(buf_failed(&f->token));

@@ -1,0 +1,412 @@
+/* src/cli/group.c -- `reportd group`: what users of an identity provider may run by its groups. */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/nearest.h"
+#include "base/str.h"
+#include "base/wrap.h"
+#include "cli/options.h"
+#include "cli/trail_line.h"
+#include "cli/user_import.h"
+#include "cli/user_list.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "store/store.h"
+
+struct command {
+    const char *config;
+    struct words words, grants; /* the action, the name and what follows; of --grant */
+    bool json, operator, help;
+    const struct action *action;
+    char name[USER_NAME_MAX + 1]; /* ISSUER:GROUP */
+    struct words rest;
+    struct store *store;
+    struct trail *trail; /* NULL: none is kept */
+    const struct config *settings;
+};
+
+typedef int action_fn(struct command *command, struct err *err);
+
+static action_fn group_add, group_remove, group_grant, group_revoke, group_operator, group_list;
+
+static const struct action {
+    const char *name, *takes, *what;
+    action_fn *run;
+    size_t least, most; /* words after the action */
+} actions[] = {
+    {"add", "ISSUER:GROUP [--operator] [--grant REPORT…]",
+     "let the users that this issuer says are in GROUP run these report types", group_add, 1, 1},
+    {"grant", "ISSUER:GROUP REPORT…", "let them run these report types, too; '*': all", group_grant,
+     2, WORDS_MAX},
+    {"revoke", "ISSUER:GROUP REPORT…",
+     "take these away again, and end active ones of theirs; '*': all", group_revoke, 2, WORDS_MAX},
+    {"operator", "ISSUER:GROUP on|off", "let them see and delete the reports of all, or end that",
+     group_operator, 2, 2},
+    {"remove", "ISSUER:GROUP", "forget the group; what its users had by it ends", group_remove, 1,
+     1},
+    {"list", "[--json]", "show the groups", group_list, 0, 0},
+};
+
+enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: reportd group ACTION [-c FILE] [ARGUMENTS]\n\n"
+            "Manage the groups of identity providers. ISSUER is the name of a section issuer of\n"
+            "the configuration, and GROUP is written as in its tokens. Who is in a group is for\n"
+            "the provider to say: by a user's latest token. The server may be running; a change\n"
+            "applies from its next request on.\n\n");
+    for (int i = 0; i < ACTION_COUNT; i++)
+        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    fprintf(out, "\n"
+                 "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+                 "  --grant REPORT…    add: report types; '*': all\n"
+                 "  --operator         add: the users may see and delete the reports of all\n"
+                 "  --json             list: as JSON\n"
+                 "  -h, --help         print this\n\n"
+                 "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n");
+}
+
+/* ---- the store ---- */
+
+static int change_group(struct command *command, struct store_group_change change, struct err *err)
+{
+    struct store_op op = {.verb = STORE_GROUP_CHANGE, .group_change = change};
+    struct user_retentions retentions;
+    int rc;
+
+    user_retentions_init(&retentions, command->settings);
+    op.group_change.name = command->name;
+    op.group_change.now_ms = store_now_ms(command->store);
+    op.group_change.retention_ms = retentions.general_ms;
+    op.group_change.retentions = buf_failed(&retentions.json) ? NULL : buf_str(&retentions.json);
+    rc = store_ask(command->store, &op, err);
+    if (rc == 0 && op.group_change.ended > 0)
+        fprintf(stderr, "reports of '%s' that were ended: %" PRId64 "\n", command->name,
+                op.group_change.ended);
+    buf_done(&retentions.json);
+    return rc;
+}
+
+/* `ret` gets the grants of the group: yours to free(). */
+static int find_grants(struct command *command, char **ret, struct err *err)
+{
+    struct store_op op = {.verb = STORE_GROUP_LIST};
+    int rc = store_ask(command->store, &op, err);
+
+    *ret = NULL;
+    for (size_t i = 0; rc == 0 && i < op.group_list.count; i++) {
+        if (str_eq(op.group_list.groups[i].name, command->name))
+            *ret = strdup(op.group_list.groups[i].grants);
+    }
+    store_op_done(&op);
+    return rc < 0 || *ret != NULL
+               ? rc
+               : err_set(err, -E_NOT_FOUND, "There is no group '%s'.", command->name);
+}
+
+/* ---- the actions ---- */
+
+static int group_add(struct command *command, struct err *err)
+{
+    char *grants = NULL;
+    int rc = user_grants_with("", &command->grants, &grants, err);
+
+    if (rc == 0)
+        rc = change_group(command,
+                          (struct store_group_change){.what = GROUP_ADD,
+                                                      .grants = grants,
+                                                      .operates = command->operator? 1 : 0},
+                          err);
+    free(grants);
+    return rc;
+}
+
+static int group_remove(struct command *command, struct err *err)
+{
+    return change_group(command, (struct store_group_change){.what = GROUP_REMOVE}, err);
+}
+
+typedef int grants_fn(const char *old, const struct words *words, char **ret, struct err *err);
+
+static int change_group_grants(struct command *command, grants_fn *make, struct err *err)
+{
+    int rc;
+
+    do { /* until nobody else has changed them meanwhile; what is gone is not found */
+        char *grants = NULL, *old = NULL;
+
+        rc = find_grants(command, &old, err);
+        if (rc < 0)
+            return rc;
+        rc = make(old, &command->rest, &grants, err)
+                 ?: change_group(command,
+                                 (struct store_group_change){
+                                     .what = GROUP_SET, .grants = grants, .old_grants = old},
+                                 err);
+        free(grants);
+        free(old);
+    } while (rc == -E_NOT_FOUND);
+    return rc;
+}
+
+static int group_grant(struct command *command, struct err *err)
+{
+    return change_group_grants(command, user_grants_with, err);
+}
+
+static int group_revoke(struct command *command, struct err *err)
+{
+    return change_group_grants(command, user_grants_without, err);
+}
+
+static int group_operator(struct command *command, struct err *err)
+{
+    const char *to = command->rest.items[0];
+
+    if (!str_eq(to, "on") && !str_eq(to, "off"))
+        return err_set(err, -E_INVALID, "'%s' is neither on nor off", to);
+    return change_group(
+        command,
+        (struct store_group_change){.what = GROUP_SET, .operates = str_eq(to, "on") ? 1 : -1}, err);
+}
+
+/* ---- the list ---- */
+
+static void print_groups_table(const struct store_group_list *list)
+{
+    int width = (int)strlen("NAME");
+
+    for (size_t i = 0; i < list->count; i++) {
+        int name = wrap_width(list->groups[i].name, strlen(list->groups[i].name));
+
+        width = name > width ? name : width;
+    }
+    printf("%-*s  ROLE      MEMBERS  REPORTS\n", width, "NAME");
+    for (size_t i = 0; i < list->count; i++) {
+        const struct store_group *group = &list->groups[i];
+        int pad = width - wrap_width(group->name, strlen(group->name));
+
+        printf("%s%*s  %-8s  %7" PRId64 "  ", group->name, pad, "",
+               group->is_operator ? "operator" : "user", group->members);
+        user_list_print_entries(group->grants, '\n', "none");
+        putchar('\n');
+    }
+}
+
+static int print_groups_json(const struct store_group_list *list, struct err *err)
+{
+    struct buf b;
+    int rc = 0;
+
+    buf_init(&b, INT_MAX);
+    buf_add_char(&b, '[');
+    for (size_t i = 0; i < list->count; i++) {
+        const struct store_group *group = &list->groups[i];
+
+        buf_add_str(&b, i > 0 ? ",\n{" : "{");
+        json_add_member(&b, "name", group->name);
+        json_add_bool(&b, "operator", group->is_operator);
+        json_add_number(&b, "members", group->members);
+        user_list_add_entries(&b, "grants", group->grants, '\n');
+        buf_add_char(&b, '}');
+    }
+    buf_add_str(&b, "]\n");
+    if (buf_failed(&b))
+        rc = err_no_memory(err);
+    else
+        fputs(buf_str(&b), stdout);
+    buf_done(&b);
+    return rc;
+}
+
+static int group_list(struct command *command, struct err *err)
+{
+    struct store_op op = {.verb = STORE_GROUP_LIST};
+    int rc = store_ask(command->store, &op, err);
+
+    if (rc == 0 && command->json)
+        rc = print_groups_json(&op.group_list, err);
+    else if (rc == 0)
+        print_groups_table(&op.group_list);
+    if (rc == 0 && fflush(stdout) != 0)
+        rc = err_errno(err, -E_IO, "cannot write the list");
+    store_op_done(&op);
+    return rc;
+}
+
+/* ---- the command line ---- */
+
+static int read_group_options(int argc, char **argv, struct command *ret)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"grant", required_argument, NULL, 'g'},
+        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
+        {"operator", no_argument, NULL, 'o'},     {NULL, 0, NULL, 0},
+    };
+    struct words *words = &ret->words;
+    struct err err = {0};
+    int letter;
+
+    /* "-": words between the options come in their order, as the argument of option 1. */
+    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
+        switch (letter) {
+        case 'c':
+            ret->config = optarg;
+            continue;
+        case 'j':
+            ret->json = true;
+            continue;
+        case 'o':
+            ret->operator= true;
+            continue;
+        case 'h':
+            ret->help = true;
+            continue;
+        case 'g':
+            words = &ret->grants;
+            break;
+        case 1:
+            break;
+        default:
+            return options_wrong("group", "%s", err.text);
+        }
+        if (words->count == WORDS_MAX)
+            return options_wrong("group", "there are too many arguments");
+        words->items[words->count++] = optarg;
+    }
+    while (optind < argc && words->count < WORDS_MAX)
+        words->items[words->count++] = argv[optind++];
+    return EXIT_GOOD;
+}
+
+static int check_group_usage(struct command *command)
+{
+    struct words *words = &command->words;
+    struct nearest nearest = {.typed = words->count > 0 ? words->items[0] : ""};
+    char better[NEAREST_TEXT];
+    const struct action *action;
+
+    if (words->count == 0)
+        return options_wrong("group", "name an action");
+    action = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
+    if (action == NULL)
+        return options_wrong("group", "there is no action '%s'%s", words->items[0],
+                             nearest_words(&nearest, "", better));
+    if (words->count - 1 < action->least)
+        return options_wrong("group", "say: %s %s", action->name, action->takes);
+    if (words->count - 1 > action->most)
+        return options_wrong("group", "'%s' is too much", words->items[1 + action->most]);
+    if (action->run != group_add && (command->operator|| command->grants.count> 0))
+        return options_wrong("group", "only add takes --grant and --operator");
+    if (action->run != group_list && command->json)
+        return options_wrong("group", "only list takes --json");
+    command->action = action;
+    for (size_t i = 2; i < words->count; i++)
+        command->rest.items[command->rest.count++] = words->items[i];
+    return EXIT_GOOD;
+}
+
+/* The group as the server writes it. One whose issuer has left the configuration can be removed. */
+static int take_name(struct command *command, struct err *err)
+{
+    const char *text = command->words.items[1], *colon = strchr(text, ':');
+    char issuer[CONFIG_ISSUER_NAME_MAX + 1] = "";
+    const struct config_issuer *known;
+
+    if (colon != NULL && (size_t)(colon - text) < sizeof(issuer))
+        memcpy(issuer, text, (size_t)(colon - text));
+    known = config_find_issuer(command->settings, issuer);
+    if (known == NULL && command->action->run != group_remove)
+        return err_set(err, -E_INVALID,
+                       "'%s' is not a group: write ISSUER:GROUP, where the configuration has a "
+                       "section issuer ISSUER",
+                       text);
+    if (user_check_name(text, err) < 0)
+        return -E_INVALID;
+    str_copy(command->name, sizeof(command->name), text);
+    if (known != NULL)
+        memcpy(command->name, known->name, strlen(known->name));
+    return 0;
+}
+
+static void record_group_change(struct command *command)
+{
+    action_fn *run = command->action->run;
+    bool each = run == group_grant || run == group_revoke;
+    struct trail_act act = {
+        .event = TRAIL_GROUP, .change = command->action->name, .subject = command->name};
+    const struct words *reports = run == group_add ? &command->grants : &command->rest;
+
+    if (run == group_operator)
+        act.change = str_eq(command->rest.items[0], "on") ? "operator on" : "operator off";
+    if (!each)
+        trail_record(command->trail, &act);
+    if (run == group_add && command->operator) {
+        act.change = "operator on";
+        trail_record(command->trail, &act);
+    }
+    act.change = run == group_revoke ? "revoke" : "grant";
+    for (size_t i = 0; (each || run == group_add) && i < reports->count; i++) {
+        act.report = reports->items[i];
+        trail_record(command->trail, &act);
+    }
+}
+
+static int run_group_action(struct command *command, struct err *err)
+{
+    bool changes = command->action->run != group_list;
+    struct config *config = NULL;
+    int rc = config_load(command->config, &config, err);
+
+    command->settings = config;
+    if (rc == 0 && changes)
+        rc = take_name(command, err) ?: trail_line_open(config, &command->trail, err);
+    if (rc == 0)
+        rc = store_open(&(struct store_spec){.url = config->store.text,
+                                             .create = command->action->run == group_add,
+                                             .upgrade = true,
+                                             .erase_key = config->erase_key_file.text},
+                        &command->store, err);
+    if (rc == 0)
+        rc = command->action->run(command, err);
+    if (rc == 0 && command->action->run == group_add)
+        user_warn_of_unknown("group", config, &command->grants);
+    if (rc == 0 && command->action->run == group_grant)
+        user_warn_of_unknown("group", config, &command->rest);
+    if (rc == 0 && changes)
+        record_group_change(command);
+    rc = trail_line_close(command->trail, rc, err);
+    store_free(command->store);
+    config_free(config);
+    return rc;
+}
+
+int verb_group(int argc, char **argv)
+{
+    struct command command = {.config = "reportd.conf"};
+    struct err err = {0};
+    int rc = read_group_options(argc, argv, &command);
+
+    if (rc == EXIT_GOOD && command.help) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (rc == EXIT_GOOD)
+        rc = check_group_usage(&command);
+    if (rc != EXIT_GOOD)
+        return rc;
+    if (run_group_action(&command, &err) < 0) {
+        say_line(stderr, "reportd group: %s", err.text);
+        if (err.detail[0] != '\0')
+            fprintf(stderr, "reportd group: %s\n", err.detail);
+        return EXIT_FAILED;
+    }
+    return EXIT_GOOD;
+}

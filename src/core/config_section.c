@@ -1,0 +1,126 @@
+/* src/core/config_section.c -- identity providers, read and checked; sections found by name. */
+#include "core/config_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+cfg_opt_t config_issuer_section(void)
+{
+    static cfg_opt_t options[] = {
+        CFG_STR("url", NULL, CFGF_NODEFAULT),          CFG_STR("audience", NULL, CFGF_NODEFAULT),
+        CFG_STR("keys", NULL, CFGF_NODEFAULT),         CFG_STR("user_claim", "sub", CFGF_NONE),
+        CFG_STR("groups_claim", NULL, CFGF_NODEFAULT), CFG_END()};
+
+    return (cfg_opt_t)CFG_SEC("issuer", options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+}
+
+/* It is followed by a colon in the names of users and groups. */
+static bool is_issuer_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= CONFIG_ISSUER_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == len;
+}
+
+/* NULL: no memory, or there is no such value. */
+static char *copy_value(cfg_t *section, const char *key)
+{
+    const char *text = cfg_getstr(section, key);
+
+    return text != NULL && *text != '\0' ? strdup(text) : NULL;
+}
+
+static int take_issuer(struct config *config, cfg_t *section, struct config_issuer *ret,
+                       struct err *err)
+{
+    const char *name = cfg_title(section);
+    char *keys = copy_value(section, "keys");
+
+    ret->name = strdup(name);
+    ret->url = copy_value(section, "url");
+    ret->audience = copy_value(section, "audience");
+    ret->keys = keys != NULL ? config_join_path(config->folder, keys) : NULL;
+    ret->user_claim = copy_value(section, "user_claim");
+    ret->groups_claim = copy_value(section, "groups_claim");
+    free(keys);
+    if (!is_issuer_name(name))
+        return err_set(err, -E_CONFIG,
+                       "%s: issuer '%s': a name has 1 to %d letters, digits and _ - .",
+                       config->file, name, CONFIG_ISSUER_NAME_MAX);
+    if (ret->url == NULL || ret->audience == NULL || ret->keys == NULL || ret->user_claim == NULL)
+        return err_set(err, -E_CONFIG,
+                       "%s: issuer %s takes url, the iss of its tokens; audience, which their aud "
+                       "has for this server; and keys, a file with its public keys (a JWK Set)",
+                       config->file, name);
+    return 0;
+}
+
+/* A token says its issuer by the url. */
+static int check_twins(const struct config *config, struct err *err)
+{
+    const struct config_issuer *issuers = config->issuers;
+
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (str_eq(issuers[i].url, issuers[j].url) ||
+                str_eq_nocase(issuers[i].name, issuers[j].name))
+                return err_set(err, -E_CONFIG,
+                               "%s: the issuers %s and %s have the same name or url: tokens of one "
+                               "provider are of one section",
+                               config->file, issuers[j].name, issuers[i].name);
+        }
+    }
+    return 0;
+}
+
+int config_issuers_take(struct config *config, cfg_t *cfg, struct err *err)
+{
+    unsigned count = cfg_size(cfg, "issuer");
+    int rc = 0;
+
+    config->issuers = calloc(count + 1, sizeof(*config->issuers));
+    if (config->issuers == NULL)
+        return err_no_memory(err);
+    while (rc == 0 && config->issuer_count < count) {
+        cfg_t *section = cfg_getnsec(cfg, "issuer", (unsigned)config->issuer_count);
+
+        rc = take_issuer(config, section, &config->issuers[config->issuer_count++], err);
+    }
+    return rc ?: check_twins(config, err);
+}
+
+void config_issuers_free(struct config *config)
+{
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        struct config_issuer *issuer = &config->issuers[i];
+
+        free(issuer->name);
+        free(issuer->url);
+        free(issuer->audience);
+        free(issuer->keys);
+        free(issuer->user_claim);
+        free(issuer->groups_claim);
+    }
+    free(config->issuers);
+}
+
+const char *config_source_url(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (strcmp(config->sources[i].name, name) == 0)
+            return config->sources[i].url;
+    }
+    return NULL;
+}
+
+const struct config_issuer *config_find_issuer(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        if (str_eq_nocase(config->issuers[i].name, name))
+            return &config->issuers[i];
+    }
+    return NULL;
+}

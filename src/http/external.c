@@ -1,0 +1,238 @@
+/* src/http/external.c -- whom a token of an identity provider stands for. */
+#include "http/external.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "http/exchange_impl.h"
+#include "http/issuers.h"
+
+enum {
+    SUBJECT_MAX = 255,
+    GROUP_MAX = USER_NAME_MAX - CONFIG_ISSUER_NAME_MAX - 1,
+    GROUPS_BYTES_MAX = 2 * JWT_TEXT_MAX, /* of one token; each has its issuer's name before it */
+    SUFFIX_BYTES = 8,                    /* of a name that was taken */
+};
+
+/* What must outlive the steps of the first request. */
+struct enrolment {
+    char issuer_name[CONFIG_ISSUER_NAME_MAX + 1];
+    char subject[SUBJECT_MAX + 1];
+    char name[USER_NAME_MAX + 1], other_name[USER_NAME_MAX + 1];
+    char address[ADDRESS_TEXT];
+    struct buf groups;
+    exchange_step *next;
+};
+
+bool external_is(const struct exchange *ex, const char *text)
+{
+    return ex->services->issuers != NULL && strchr(text, '.') != NULL;
+}
+
+static void refuse_external(struct exchange *ex, const char *why)
+{
+    exchange_add_text(ex, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                      "Bearer realm=\"reportd\", error=\"invalid_token\"");
+    exchange_fail(ex, -E_AUTH,
+                  "The token is neither this server's nor one of an identity provider that holds "
+                  "here: %s.",
+                  why);
+}
+
+/* A session of 128 bits, which nobody can choose to be another one's. */
+static struct guid session_of(const char *text)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    struct guid id;
+
+    SHA256((const unsigned char *)text, strlen(text), hash);
+    memcpy(&id, hash, sizeof(id));
+    return id;
+}
+
+/* False: replied. */
+static bool verify_or_refuse(struct exchange *ex, const char *text, struct issuers_token *ret)
+{
+    jwt_why why = "";
+    int64_t now_s = store_now_ms(ex->services->store) / 1000;
+    int rc = issuers_verify(ex->services->issuers, text, now_s, ret, &why);
+
+    if (rc < 0)
+        exchange_fail(ex, rc, "no memory to verify a token");
+    else if (rc == 0)
+        refuse_external(ex, why);
+    return rc == 1;
+}
+
+bool external_read(struct exchange *ex, const char *text)
+{
+    struct issuers_token token;
+
+    if (!verify_or_refuse(ex, text, &token))
+        return false;
+    ex->claims = (struct token_claims){.session = session_of(text),
+                                       .access = session_of(text),
+                                       .issued_s = token.times.issued_s,
+                                       .expires_s = token.times.expires_s,
+                                       .external = true};
+    jwt_done(&token.jwt);
+    return true;
+}
+
+/* ---- the first request ---- */
+
+static void enrolment_free(void *state)
+{
+    struct enrolment *enrolment = state;
+
+    buf_done(&enrolment->groups);
+    free(enrolment);
+}
+
+/* A newline would make two groups of one; a name that is too long is none that an operator has
+ * made. */
+static void add_token_group(struct enrolment *enrolment, const char *group)
+{
+    struct buf *groups = &enrolment->groups;
+
+    if (group == NULL || *group == '\0' || strlen(group) > GROUP_MAX || str_has_control(group))
+        return;
+    buf_add_format(groups, "%s%s:%s", groups->len > 0 ? "\n" : "", enrolment->issuer_name, group);
+}
+
+/* One text, or several. */
+static void take_groups(struct enrolment *enrolment, const struct issuers_token *token)
+{
+    const char *claim = token->issuer->groups_claim;
+    const json_t *groups = claim != NULL ? json_object_get(token->jwt.payload, claim) : NULL, *one;
+    size_t i;
+
+    add_token_group(enrolment, json_string_value(groups));
+    json_array_foreach(groups, i, one)
+    {
+        add_token_group(enrolment, json_string_value(one));
+    }
+}
+
+/* ISSUER:SUBJECT; and, if a local user is called so, or another one of the provider's whose subject
+ * differs only in case or in its end, one that has a hash of all of it. */
+static void take_names(struct enrolment *enrolment, const struct issuers_token *token)
+{
+    char whole[CONFIG_ISSUER_NAME_MAX + SUBJECT_MAX + 2], suffix[2 * SUFFIX_BYTES + 2] = "#";
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    struct buf identity;
+    bool fits;
+    size_t len;
+
+    buf_init(&identity, SUBJECT_MAX + JWT_TEXT_MAX);
+    buf_add_format(&identity, "%s\n%s", token->issuer->url, enrolment->subject);
+    SHA256((const unsigned char *)buf_str(&identity), identity.len, hash);
+    buf_done(&identity);
+    for (int i = 0; i < SUFFIX_BYTES; i++)
+        snprintf(suffix + 1 + 2 * i, 3, "%02x", hash[i]);
+    snprintf(whole, sizeof(whole), "%s:%s", enrolment->issuer_name, enrolment->subject);
+    fits = str_copy(enrolment->name, sizeof(enrolment->name) - sizeof(suffix) + 1, whole);
+    len = strlen(enrolment->name);
+    memcpy(enrolment->other_name, enrolment->name, len);
+    memcpy(enrolment->other_name + len, suffix, sizeof(suffix));
+    if (!fits)
+        memcpy(enrolment->name, enrolment->other_name, sizeof(enrolment->name));
+}
+
+/* NULL: replied. */
+static struct enrolment *new_enrolment(struct exchange *ex, const struct issuers_token *token)
+{
+    const char *subject = jwt_text(&token->jwt, token->issuer->user_claim);
+    struct enrolment *enrolment;
+    struct address site;
+
+    if (subject == NULL || *subject == '\0' || strlen(subject) > SUBJECT_MAX ||
+        str_has_control(subject)) {
+        refuse_external(
+            ex, "the claim that names its user is missing, or is no text of 1 to 255 bytes");
+        return NULL;
+    }
+    enrolment = calloc(1, sizeof(*enrolment));
+    if (enrolment == NULL) {
+        exchange_fail(ex, -E_NOMEM, "out of memory");
+        return NULL;
+    }
+    buf_init(&enrolment->groups, GROUPS_BYTES_MAX);
+    ex->state = enrolment;
+    ex->state_free = enrolment_free;
+    str_copy(enrolment->issuer_name, sizeof(enrolment->issuer_name), token->issuer->name);
+    str_copy(enrolment->subject, sizeof(enrolment->subject), subject);
+    site = address_site(&ex->client.address);
+    address_format(&site, enrolment->address);
+    take_names(enrolment, token);
+    take_groups(enrolment, token);
+    if (buf_failed(&enrolment->groups)) {
+        refuse_external(ex, "it has too many groups");
+        return NULL;
+    }
+    return enrolment;
+}
+
+static void enrolled(struct exchange *ex)
+{
+    const struct store_enrol *op = &ex->op.enrol;
+    struct enrolment *enrolment = ex->state;
+    exchange_step *next = enrolment->next;
+
+    if (op->created != NULL) {
+        log_info("user.enrolled", "request=%s user=%s issuer=%s address=%s", ex->request_id,
+                 op->created, enrolment->issuer_name, enrolment->address);
+        exchange_record(ex, &(struct trail_act){
+                                .event = TRAIL_USER, .change = "enrol", .subject = op->created});
+    }
+    if (ex->op.rc != 0 || !op->opened) {
+        refuse_external(ex, "its user is disabled");
+        return;
+    }
+    exchange_op(ex, STORE_VERB_COUNT); /* what it has borrowed goes */
+    enrolment_free(enrolment);
+    ex->state = NULL;
+    ex->state_free = NULL;
+    next(ex);
+}
+
+void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
+{
+    struct issuers_token token;
+    struct enrolment *enrolment;
+    int64_t now_ms = store_now_ms(ex->services->store);
+
+    if (!verify_or_refuse(ex, text, &token))
+        return;
+    enrolment = new_enrolment(ex, &token);
+    if (enrolment != NULL) {
+        ex->enrolled = true;
+        enrolment->next = next;
+        exchange_op(ex, STORE_ENROL)->enrol = (struct store_enrol){
+            .issuer = token.issuer->url,
+            .subject = enrolment->subject,
+            .name = enrolment->name,
+            .other_name = enrolment->other_name,
+            .groups = buf_str(&enrolment->groups),
+            .issued_s = token.times.issued_s != 0 ? token.times.issued_s : now_ms / 1000,
+            .session = ex->claims.session,
+            .now_ms = now_ms,
+            .expires_ms = (token.times.expires_s + JWT_LEEWAY_S) * 1000,
+            .address = enrolment->address};
+        exchange_post(ex, enrolled);
+    }
+    jwt_done(&token.jwt);
+}
+
+bool external_refuse(struct exchange *ex, const char *what)
+{
+    if (!ex->claims.external)
+        return false;
+    exchange_fail(ex, -E_FORBIDDEN,
+                  "You are signed in by an identity provider, and only that can %s.", what);
+    return true;
+}
