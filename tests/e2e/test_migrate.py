@@ -260,11 +260,21 @@ def is_unmarked(moving):
     return int(moving.old("PRAGMA user_version")[0]) < 1000
 
 
-@pytest.mark.parametrize("target, fault", [("rows", "migrate.write=ENOSPC"), ("another folder", "spool.rename=EIO"), ("rows", "store.mark=EIO")])
-def test_one_that_fails_is_tried_again(make_few, target, fault):
-    moving = make_few(target)
-    fails(moving, seams=fault)
+# In the order in which they are passed.
+CALLS = ["key_file.write", "spool.parent_fsync", "store.commit", "spool.mark", "store.mark", "spool.create", "migrate.write", "spool.rename", "spool.folder_fsync"]
+WITHOUT_CALLS = {"the same folder": {"spool.mark"}, "another folder": set(), "rows": {"spool.mark", "spool.rename", "spool.folder_fsync"}}
+IGNORED_CALLS = {"key_file.nameless"}  # another kind of file is taken
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_whichever_call_fails_the_next_goes_on(make_few, target, tmp_path):
+    moving, trace = make_few(target), tmp_path / "trace"
+    calls = [call for call in CALLS if call not in WITHOUT_CALLS[target]]
+    for number, call in enumerate(calls):
+        done = moving.run(seams=f"{call}={('EIO', 'ENOSPC')[number % 2]}", trace=trace)
+        assert done.returncode == 1 and done.stderr.startswith("reportd migrate: "), (call, done.returncode, done.stdout, done.stderr)
     moving.run_well()
+    assert {place for _, place in passings(trace) if place.count(".") == 1} == {*calls, *IGNORED_CALLS}
     check_few(moving)
 
 
