@@ -52,8 +52,9 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
     struct store_value longest = value_int(STORE_LISTED_MAX + KEYRING_OVERHEAD);
 
     if (arg->user_id == 0)
-        call_run(c, PG_LIST_ALL, value_int(arg->state), value_text(arg->name),
-                 value_text(arg->types), value_text(arg->user), size, from, longest);
+        call_run(c, arg->user != NULL ? PG_LIST_ONES : PG_LIST_ALL, value_int(arg->state),
+                 value_text(arg->name), value_text(arg->types), value_text(arg->user), size, from,
+                 longest);
     else
         call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), size, from,
                  value_text(arg->name), longest);
@@ -88,9 +89,9 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 void postgres_send_match(struct postgres_conn *c, struct store_match *arg)
 {
     if (arg->user_id == 0)
-        call_run(c, PG_MATCH_ALL, value_int(arg->state), value_text(arg->name),
-                 value_text(arg->types), value_text(arg->user), value_int(arg->before_ms),
-                 value_int(STORE_MATCH_MAX));
+        call_run(c, arg->user != NULL ? PG_MATCH_ONES : PG_MATCH_ALL, value_int(arg->state),
+                 value_text(arg->name), value_text(arg->types), value_text(arg->user),
+                 value_int(arg->before_ms), value_int(STORE_MATCH_MAX));
     else
         call_run(c, PG_MATCH, value_int(arg->user_id), value_int(arg->state), value_text(arg->name),
                  value_int(arg->before_ms), value_int(STORE_MATCH_MAX));

@@ -139,13 +139,25 @@ enum { POSTGRES_USER_COLUMN_COUNT = 13 };
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
     " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
 
-/* Reports of any user, for operators: in the state $1, of the type $2, of the types $3, of the user
- * $4. */
+/* Reports of any user, for operators: in the state $1, of the type $2, of the types $3; and of the
+ * user $4, by the index of users. */
 #define POSTGRES_ANYONES                                                                           \
     "r.state <> 4 AND (r.state = $1 OR $1 = -1) AND ($2 IS NULL OR r.name = $2)"                   \
-    " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || r.name || E'\\n') > 0)"                    \
-    " AND ($4 IS NULL OR r.user_id = (SELECT id FROM account a WHERE " POSTGRES_FOLDED(            \
-        "a.name") " = " POSTGRES_FOLDED("$4") "))"
+    " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || r.name || E'\\n') > 0)"
+#define POSTGRES_ONES                                                                              \
+    POSTGRES_ANYONES " AND r.user_id = (SELECT id FROM account a WHERE " POSTGRES_FOLDED(          \
+        "a.name") " = " POSTGRES_FOLDED("$4") ")"
+/* One statement, so that page and total are of one moment. */
+#define POSTGRES_LIST_ALL(which)                                                                   \
+    "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                       \
+    "   WHEN octet_length(r.sealed_parameters) <= $7 THEN r.sealed_parameters END AS listed,"      \
+    "   " POSTGRES_OWNER " AS owner, r.seq"                                                        \
+    "   FROM " POSTGRES_REPORTS " WHERE " which " ORDER BY r.seq DESC LIMIT $5 OFFSET $6),"        \
+    " every AS (SELECT count(*) AS n FROM report r WHERE " which ")"                               \
+    " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC"
+#define POSTGRES_MATCH_ALL(which)                                                                  \
+    "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " which                            \
+    " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6"
 
 /* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
@@ -491,17 +503,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 13 };
       "   AND (state = $2 OR $2 = -1 OR $2 = -2 AND state < 2)"                                    \
       "   AND ($5 IS NULL OR name = $5))"                                                          \
       " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
-    X(LIST_ALL, "itttiii",                                                                         \
-      "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \
-      "   WHEN octet_length(r.sealed_parameters) <= $7 THEN r.sealed_parameters END AS listed,"    \
-      "   " POSTGRES_OWNER " AS owner, r.seq"                                                      \
-      "   FROM " POSTGRES_REPORTS " WHERE " POSTGRES_ANYONES                                       \
-      "   ORDER BY r.seq DESC LIMIT $5 OFFSET $6),"                                                \
-      " every AS (SELECT count(*) AS n FROM report r WHERE " POSTGRES_ANYONES ")"                  \
-      " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
-    X(MATCH_ALL, "itttii",                                                                         \
-      "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " POSTGRES_ANYONES               \
-      " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6")                              \
+    X(LIST_ALL, "itttiii", POSTGRES_LIST_ALL(POSTGRES_ANYONES))                                    \
+    X(LIST_ONES, "itttiii", POSTGRES_LIST_ALL(POSTGRES_ONES))                                      \
+    X(MATCH_ALL, "itttii", POSTGRES_MATCH_ALL(POSTGRES_ANYONES))                                   \
+    X(MATCH_ONES, "itttii", POSTGRES_MATCH_ALL(POSTGRES_ONES))                                     \
     X(OLDEST, "", "SELECT submitted_ms FROM report WHERE state = 0 ORDER BY seq LIMIT 1")          \
     X(RUNNING_SOURCES, "",                                                                         \
       "SELECT source, count(*), 0 FROM report WHERE " POSTGRES_RUNNING " GROUP BY source")         \

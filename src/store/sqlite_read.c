@@ -59,13 +59,14 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
     return sqlite_read_reports(&q, SQLITE_WITH_PARAMETERS, &arg->reports, &arg->count, err);
 }
 
-/* For all users: only a choice by user or type reads each report to count them. */
-static int list_all(struct store_conn *conn, struct store_list *arg, struct err *err)
+static int total_of_all(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
     bool counted = arg->name == NULL && arg->types == NULL && arg->user == NULL;
-    struct sql q =
-        sql_start(conn, counted ? SQL_LIST_TALLY : SQL_LIST_ALL_TOTAL, value_int(arg->state));
-    int rc;
+    struct sql q = sql_start(conn,
+                             counted             ? SQL_LIST_TALLY
+                             : arg->user != NULL ? SQL_LIST_ONES_TOTAL
+                                                 : SQL_LIST_ALL_TOTAL,
+                             value_int(arg->state));
 
     if (!counted)
         sql_bind(&q, 2,
@@ -73,13 +74,24 @@ static int list_all(struct store_conn *conn, struct store_list *arg, struct err 
                         value_int(0)));
     if (sql_next(&q))
         arg->total = sql_get_int(&q, 0);
-    rc = sql_end(&q, err);
+    return sql_end(&q, err);
+}
+
+/* For all users: only a choice by user or type reads each report to count them. Nothing is read
+ * beyond the last report that matches. */
+static int list_all(struct store_conn *conn, struct store_list *arg, struct err *err)
+{
+    int64_t from = (arg->page - 1) * arg->page_size, left;
+    int rc = total_of_all(conn, arg, err);
+    struct sql q;
+
     if (rc < 0)
         return rc;
-    q = sql_start(conn, SQL_LIST_ALL, value_int(arg->state), value_text(arg->name),
-                  value_text(arg->types), value_text(arg->user), value_int(0),
-                  value_int(arg->page_size), value_int(STORE_LISTED_MAX),
-                  value_int((arg->page - 1) * arg->page_size));
+    left = arg->total > from ? arg->total - from : 0;
+    q = sql_start(conn, arg->user != NULL ? SQL_LIST_ONES : SQL_LIST_ALL, value_int(arg->state),
+                  value_text(arg->name), value_text(arg->types), value_text(arg->user),
+                  value_int(0), value_int(left < arg->page_size ? left : arg->page_size),
+                  value_int(STORE_LISTED_MAX), value_int(left > 0 ? from : 0));
     return sqlite_read_reports(&q, SQLITE_WITH_OWNER, &arg->reports, &arg->count, err);
 }
 
@@ -107,8 +119,9 @@ static struct sql start_match(struct store_conn *conn, const struct store_match 
                               const char *active)
 {
     if (arg->user_id == 0)
-        return sql_start(conn, SQL_MATCH_ALL, value_int(arg->state), value_text(arg->name),
-                         value_text(arg->types), value_text(arg->user), value_int(arg->before_ms));
+        return sql_start(conn, arg->user != NULL ? SQL_MATCH_ONES : SQL_MATCH_ALL,
+                         value_int(arg->state), value_text(arg->name), value_text(arg->types),
+                         value_text(arg->user), value_int(arg->before_ms));
     return sql_start(conn, SQL_MATCH, value_int(arg->user_id), value_made(active),
                      value_int(arg->state), value_text(arg->name), value_int(arg->before_ms));
 }

@@ -47,13 +47,17 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 /* For other states the finished reports, which are many, are not read at all. */
 #define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
 /* Reports of any user: in the state ?1, of the type ?2, of the types ?3, of the user ?4, submitted
- * before ?5. */
+ * before ?5. All are read in the order of the table; by the index of users only if it is given. */
 #define SQLITE_ANYONES                                                                             \
     " AND (?1 = -1 OR state = ?1) AND (?2 IS NULL OR name = ?2)"                                   \
     " AND (?3 IS NULL OR instr(char(10) || ?3, char(10) || name || char(10)) > 0)"                 \
     " AND (?4 IS NULL OR user_id = (SELECT user.id FROM user WHERE user.name = ?4))"               \
     " AND (?5 = 0 OR submitted_ms < ?5)"
-#define SQLITE_ANYONES_OVER " FROM report WHERE state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
+#define SQLITE_ANYONES_OVER                                                                        \
+    " FROM report NOT INDEXED WHERE state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
+#define SQLITE_ONES_OVER                                                                           \
+    " FROM report WHERE user_id = (SELECT user.id FROM user WHERE user.name = ?4)"                 \
+    " AND state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
 #define SQLITE_ANYONES_ACTIVE                                                                      \
     " FROM report WHERE state IN (0, 1) AND state NOT IN (2, 3) AND ?1 NOT IN (2, "                \
     "3)" SQLITE_ANYONES
@@ -145,10 +149,16 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                                                  " ORDER BY seq DESC LIMIT ?6 OFFSET ?8")          \
     X(LIST_ALL_TOTAL, "SELECT (SELECT count(*)" SQLITE_ANYONES_OVER ")"                            \
                       " + (SELECT count(*)" SQLITE_ANYONES_ACTIVE ")")                             \
+    X(LIST_ONES, SQLITE_OWNED SQLITE_ONES_OVER " UNION ALL " SQLITE_OWNED SQLITE_ANYONES_ACTIVE    \
+                                               " ORDER BY seq DESC LIMIT ?6 OFFSET ?8")            \
+    X(LIST_ONES_TOTAL, "SELECT (SELECT count(*)" SQLITE_ONES_OVER ")"                              \
+                       " + (SELECT count(*)" SQLITE_ANYONES_ACTIVE ")")                            \
     X(LIST_TALLY, "SELECT coalesce(sum(n), 0) FROM tally WHERE node < 4"                           \
                   " AND (?1 = -1 OR node = ?1)")                                                   \
     X(MATCH_ALL, "SELECT id, state, seq" SQLITE_ANYONES_OVER                                       \
                  " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")         \
+    X(MATCH_ONES, "SELECT id, state, seq" SQLITE_ONES_OVER                                         \
+                  " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")        \
     X(OLDEST, "SELECT submitted_ms FROM report WHERE state = 0 AND state NOT IN (2, 3)"            \
               " ORDER BY seq LIMIT 1")                                                             \
     X(BUSIEST,                                                                                     \
