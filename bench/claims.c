@@ -1,17 +1,29 @@
-/* bench/claims.c -- what a claim costs, asked of the store itself: each is timed to its commit, and
- * then put back into the queue, which so keeps its length.
- * usage: claims fill URL KEY USERS REPORTS   that many users have that many reports queued in all
- *        claims time URL KEY NODE SECONDS    prints the median in us and claims a second */
+/* bench/claims.c -- what a claim costs, asked of the store itself. What was claimed is put back, so
+ * the queue keeps its length.
+ * usage: claims fill URL KEY USERS REPORTS   so many users have so many reports queued in all
+ *        claims time URL KEY NODE            prints an empty line once the store is open. For each
+ *            line "SECONDS PID …" of the input it claims for so long, and prints per claim: the
+ *            processor time (us) of itself and of these processes, the median time to the commit
+ *            (us), and the claims per second. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "store/store.h"
 
-enum { AT_ONCE = 4096, CLAIMS_MAX = 1 << 20 };
+enum {
+    AT_ONCE = 4096,
+    CLAIMS_MAX = 1 << 20,
+    TOGETHER = 4, /* claims between two looks at the processor time */
+    PIDS_MAX = 16,
+    REST_US = 500, /* a process that waits has all its time written down */
+};
 
 static struct store *open_store(char **argv)
 {
@@ -86,30 +98,74 @@ static void fill(struct store *store, int users, int reports)
 
 /* ---- time ---- */
 
-/* Microseconds of one claim. */
-static int64_t claim_once(struct store *store, const char *node)
-{
-    struct store_op op = {.verb = STORE_CLAIM}, back = {.verb = STORE_REQUEUE};
-    int64_t began = clock_mono_us(), took;
+/* One round. */
+struct timing {
+    const char *node;
+    int count;
+    int64_t took[CLAIMS_MAX]; /* us */
+    int64_t cpu_ns;
+    int pid_count, stat[PIDS_MAX]; /* files of the other processes whose time counts */
+};
 
-    op.claim = (struct store_claim){.node = node,
+static void failed(const char *what)
+{
+    fprintf(stderr, "claims: %s\n", what);
+    exit(1);
+}
+
+static int64_t cpu_ns(const struct timing *t)
+{
+    struct timespec own;
+    int64_t sum;
+
+    usleep(REST_US);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    sum = (int64_t)own.tv_sec * 1000000000 + own.tv_nsec;
+    for (int i = 0; i < t->pid_count; i++) {
+        char text[64] = "";
+
+        if (pread(t->stat[i], text, sizeof(text) - 1, 0) <= 0)
+            failed("a process has ended");
+        sum += strtoll(text, NULL, 10);
+    }
+    return sum;
+}
+
+static struct store_requeue claim_once(struct store *store, struct timing *t)
+{
+    struct store_op op = {.verb = STORE_CLAIM};
+    struct store_requeue back;
+    int64_t began = clock_mono_us();
+
+    op.claim = (struct store_claim){.node = t->node,
                                     .offer = "Accounts\nBalance\nHoldings\n",
                                     .sources = "shop\nshop\nshop\n",
                                     .token = guid_new(),
                                     .now_ms = clock_now_ms()};
     store_run(store, &op);
-    took = clock_mono_us() - began;
+    t->took[t->count++] = clock_mono_us() - began;
     must(&op);
-    if (!op.claim.found) {
-        fprintf(stderr, "claims: nothing is queued\n");
-        exit(1);
-    }
-    back.requeue =
-        (struct store_requeue){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
+    if (!op.claim.found)
+        failed("nothing is queued");
+    back = (struct store_requeue){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
     store_op_done(&op);
-    store_run(store, &back);
-    must(&back);
-    return took;
+    return back;
+}
+
+static void claim_some(struct store *store, struct timing *t)
+{
+    struct store_requeue back[TOGETHER];
+    int64_t began = cpu_ns(t);
+
+    for (int i = 0; i < TOGETHER; i++)
+        back[i] = claim_once(store, t);
+    t->cpu_ns += cpu_ns(t) - began;
+    for (int i = 0; i < TOGETHER; i++) {
+        struct store_op op = {.verb = STORE_REQUEUE, .requeue = back[i]};
+
+        store_run(store, &op);
+        must(&op);
+    }
 }
 
 static int compare(const void *left, const void *right)
@@ -119,33 +175,67 @@ static int compare(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void time_claims(struct store *store, const char *node, double seconds)
+/* "SECONDS PID …" */
+static double read_round(char *line, struct timing *t)
 {
-    int64_t *took = calloc(CLAIMS_MAX, sizeof(*took));
-    int64_t began = clock_mono_us(), until = began + (int64_t)(1e6 * seconds);
-    int count = 0;
+    double seconds = strtod(line, &line);
+    char *end;
 
-    while (count < CLAIMS_MAX && clock_mono_us() < until)
-        took[count++] = claim_once(store, node);
+    for (long pid; (pid = strtol(line, &end, 10)) > 0; line = end) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%ld/schedstat", pid);
+        if (t->pid_count == PIDS_MAX || (t->stat[t->pid_count++] = open(path, O_RDONLY)) < 0)
+            failed("cannot see the time of a process");
+    }
+    return seconds;
+}
+
+static void time_round(struct store *store, char *line, struct timing *t)
+{
+    double seconds = read_round(line, t);
+    int64_t began = clock_mono_us(), until = began + (int64_t)(1e6 * seconds);
+
+    while (t->count + TOGETHER <= CLAIMS_MAX && clock_mono_us() < until)
+        claim_some(store, t);
     seconds = (double)(clock_mono_us() - began) / 1e6;
-    qsort(took, (size_t)count, sizeof(*took), compare);
-    printf("%" PRId64 " %.1f\n", took[count / 2], count / seconds);
-    free(took);
+    qsort(t->took, (size_t)t->count, sizeof(*t->took), compare);
+    printf("%.3f %" PRId64 " %.1f\n", (double)t->cpu_ns / 1e3 / t->count, t->took[t->count / 2],
+           t->count / seconds);
+    fflush(stdout);
+    for (int i = 0; i < t->pid_count; i++)
+        close(t->stat[i]);
+}
+
+static void time_claims(struct store *store, const char *node)
+{
+    struct timing *t = malloc(sizeof(*t));
+    char line[256];
+
+    puts("");
+    fflush(stdout);
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        t->node = node;
+        t->count = t->pid_count = 0;
+        t->cpu_ns = 0;
+        time_round(store, line, t);
+    }
+    free(t);
 }
 
 int main(int argc, char **argv)
 {
     struct store *store;
 
-    if (argc != 6) {
+    if (argc < 5 || argc > 6) {
         fprintf(stderr, "usage: claims fill|time URL KEY …\n");
         return 2;
     }
     store = open_store(argv);
-    if (strcmp(argv[1], "fill") == 0)
+    if (argc == 6)
         fill(store, atoi(argv[4]), atoi(argv[5]));
     else
-        time_claims(store, argv[4], atof(argv[5]));
+        time_claims(store, argv[4]);
     store_free(store);
     return 0;
 }
