@@ -374,6 +374,17 @@ def test_a_store_of_an_older_version_moves(make_few):
     check_few(moving, has_key=False)  # it had none then
 
 
+def test_groups_and_users_of_identity_providers_move(make_few):
+    moving = make_few()
+    moving.old("INSERT INTO user_group (name, grants, operator) VALUES ('corp:staff', 'Quick', 1)")
+    moving.old("INSERT INTO user (name, password_hash, issuer, subject, member_of, member_s)"
+               " VALUES ('corp:eve', '', 'https://login.example.com/', 'eve', 'corp:staff', 7)")
+    moving.run_well()
+    assert moving.server.store.sql("SELECT name, grants, operator FROM user_group") == ["corp:staff|Quick|t"]
+    assert moving.server.store.sql("SELECT issuer, subject, member_of, member_s FROM account WHERE name = 'corp:eve'") == \
+        ["https://login.example.com/|eve|corp:staff|7"]
+
+
 def test_both_configurations_are_of_the_right_kind(make_few):
     moving = make_few()
     for words, problem in [(["reportd.conf"], "in PostgreSQL already"), (["-c", "old.conf", "old.conf"], "is not in PostgreSQL")]:
