@@ -1,4 +1,5 @@
-/* src/cli/group.c -- `reportd group`: what users of an identity provider may run by its groups. */
+/* src/cli/group.c -- `reportd group`: what users of an identity provider may run because of its
+ * groups. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 
 struct command {
     const char *config;
-    struct words words, grants; /* the action, the name and what follows; of --grant */
+    struct words words, grants; /* the action, the name and the words after them; of --grant */
     bool json, operator, help;
     const struct action *action;
     char name[USER_NAME_MAX + 1]; /* ISSUER:GROUP */
@@ -37,7 +38,7 @@ static action_fn group_add, group_remove, group_grant, group_revoke, group_opera
 static const struct action {
     const char *name, *takes, *what;
     action_fn *run;
-    size_t least, most; /* words after the action */
+    size_t least, most; /* number of words after the action */
 } actions[] = {
     {"add", "ISSUER:GROUP [--operator] [--grant REPORT…]",
      "let the users that this issuer says are in GROUP run these report types", group_add, 1, 1},
@@ -139,7 +140,7 @@ static int change_group_grants(struct command *command, grants_fn *make, struct 
 {
     int rc;
 
-    do { /* until nobody else has changed them meanwhile; what is gone is not found */
+    do { /* repeated if it was changed meanwhile; a removed one is not found */
         char *grants = NULL, *old = NULL;
 
         rc = find_grants(command, &old, err);
@@ -254,7 +255,7 @@ static int read_group_options(int argc, char **argv, struct command *ret)
     struct err err = {0};
     int letter;
 
-    /* "-": words between the options come in their order, as the argument of option 1. */
+    /* "-": words between the options are returned in order, as arguments of option 1. */
     while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
         switch (letter) {
         case 'c':
@@ -313,7 +314,8 @@ static int check_group_usage(struct command *command)
     return EXIT_GOOD;
 }
 
-/* The group as the server writes it. One whose issuer has left the configuration can be removed. */
+/* The group as the server stores it. One whose issuer is no longer in the configuration can be
+ * removed. */
 static int take_name(struct command *command, struct err *err)
 {
     const char *text = command->words.items[1], *colon = strchr(text, ':');

@@ -31,7 +31,7 @@ int user_check_name(const char *name, struct err *err);
 int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err);
 /* `old` without `words`; '*' among them removes all. */
 int user_grants_without(const char *old, const struct words *words, char **ret, struct err *err);
-/* -E_INVALID also if it is one that a user of an identity provider may get. */
+/* -E_INVALID also if it is a name that a user of an identity provider may get. */
 int user_check_local(const struct config *config, const char *name, struct err *err);
 
 /* How long what a change ends is kept. */

@@ -175,7 +175,7 @@ struct config_issuer {
     char *name, *url, *audience; /* tokens have the url as iss, and the audience in aud */
     char *keys;                  /* path of a JWK Set */
     char *user_claim;            /* names the user */
-    char *groups_claim;          /* has the user's groups; NULL: none has */
+    char *groups_claim;          /* the claim with the user's groups; NULL: none */
 };
 
 /* Any thread may read it while SIGHUP replaces it. */

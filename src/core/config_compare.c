@@ -210,7 +210,7 @@ static bool is_same_issuer(const struct config_issuer *a, const struct config_is
            str_eq(a->groups_claim, b->groups_claim);
 }
 
-/* Of the issuers of `a`, those that `b` has not. */
+/* The issuers in `a` that are not in `b`. */
 static void tell_issuers(const struct config_comparison *all, const struct config *a,
                          const struct config *b, bool also_changed)
 {

@@ -1,4 +1,4 @@
-/* src/core/config_impl.h -- what the files of the configuration share. Only src/core/config*.c
+/* src/core/config_impl.h -- shared by the files of the configuration. Only src/core/config*.c
  * includes this. */
 #pragma once
 
@@ -12,5 +12,5 @@ cfg_opt_t config_issuer_section(void);
 int config_issuers_take(struct config *config, cfg_t *cfg, struct err *err);
 void config_issuers_free(struct config *config);
 
-/* config.c: "PATH" → "FOLDER/PATH"; yours; NULL: no memory. */
+/* config.c: "PATH" → "FOLDER/PATH"; yours; NULL: out of memory. */
 char *config_join_path(const char *folder, const char *path);

@@ -25,7 +25,7 @@ static bool is_issuer_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == len;
 }
 
-/* NULL: no memory, or there is no such value. */
+/* NULL: out of memory, or there is no such value. */
 static char *copy_value(cfg_t *section, const char *key)
 {
     const char *text = cfg_getstr(section, key);
@@ -58,7 +58,7 @@ static int take_issuer(struct config *config, cfg_t *section, struct config_issu
     return 0;
 }
 
-/* A token says its issuer by the url. */
+/* A token names its issuer by the url. */
 static int check_twins(const struct config *config, struct err *err)
 {
     const struct config_issuer *issuers = config->issuers;

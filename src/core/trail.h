@@ -35,7 +35,8 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;  /* of QUEUE, USER, KEY, GROUP, SIGNING_KEY, STORE: such as "grant" */
+    const char *change;  /* of QUEUE, USER, KEY, GROUP, SIGNING_KEY, STORE: the action, such as
+                          * "grant" */
     const char *user;    /* the user of the API who did it; else see trail_open() */
     const char *key;     /* the name of the API key that was used; of KEY: the key concerned */
     const char *subject; /* whose report, which user or source, if that is not `user` */

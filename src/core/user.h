@@ -32,8 +32,7 @@ struct user {
     char *allow;        /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
     char *grants;       /* report names separated by newlines; "*": all; "": none */
     char *group_grants; /* those of its groups; NULL: none */
-    /* Of a user that an identity provider vouches for, and only where asked for; else NULL or "".
-     */
+    /* For a user of an identity provider, and only where requested; else NULL or "". */
     char *issuer, *subject;
     char *groups;         /* ISSUER:GROUP, separated by newlines */
     struct user_key *key; /* that acts for the user, with the rights that both have; NULL: none */

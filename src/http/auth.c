@@ -151,8 +151,8 @@ static void enter_with(struct exchange *ex, struct cached_token *cached_token)
         dispatch(ex);
 }
 
-/* An allow-list holds for each request with the token of an identity provider, since there was no
- * login at which it was looked at. */
+/* An allow-list is checked for each request with the token of an identity provider, since there was
+ * no login at which to check it. */
 static bool may_come_from_here(const struct exchange *ex, const struct user *user)
 {
     char address[ADDRESS_TEXT];

@@ -1,4 +1,4 @@
-/* src/http/external.c -- whom a token of an identity provider stands for. */
+/* src/http/external.c -- the user that a token of an identity provider stands for. */
 #include "http/external.h"
 
 #include <openssl/sha.h>

@@ -1,4 +1,4 @@
-/* src/http/issuers.c -- which keys an identity provider has now. */
+/* src/http/issuers.c -- the current keys of each identity provider. */
 #include "http/issuers.h"
 
 #include <fcntl.h>
@@ -133,7 +133,7 @@ static void read_again(struct issuers *issuers, struct provider *provider)
         adopt_keys(issuers, provider, set);
 }
 
-/* One thread reads, and others do without meanwhile: false. */
+/* Only one thread reads; the others go on without: false. */
 static bool may_read_again(struct provider *provider)
 {
     int64_t now_ms = clock_now_ms();

@@ -8,14 +8,14 @@
 
 struct issuers;
 
-/* Read the keys of each. -E_CONFIG names a file that can't be read or has none. Both are borrowed;
- * `token_cache`, which may be NULL, forgets all tokens when keys have changed, since what was
- * verified with one that is gone holds no more. *ret is yours. */
+/* Read the keys of each. -E_CONFIG names a file that cannot be read or has none. Both are borrowed;
+ * `token_cache`, which may be NULL, forgets all tokens when keys have changed, since a token that a
+ * removed key has signed is no longer valid. *ret is yours. */
 int issuers_new(const struct config *config, struct token_cache *token_cache, struct issuers **ret,
                 struct err *err);
 void issuers_free(struct issuers *issuers); /* NULL is fine */
 
-/* A token that holds. */
+/* A valid token. */
 struct issuers_token {
     struct jwt jwt; /* jwt_done() */
     struct jwt_times times;
@@ -28,5 +28,5 @@ enum { ISSUERS_AGAIN_MS = 30000 };
 int issuers_verify(struct issuers *issuers, const char *text, int64_t now_s,
                    struct issuers_token *ret, jwt_why *ret_why);
 
-/* Read all keys again; what can't be read is logged, and the keys stay. */
+/* Read all keys again; a file that cannot be read is logged, and its keys stay. */
 void issuers_reload(struct issuers *issuers);
