@@ -78,11 +78,11 @@ def test_reports_count_by_type_and_source(make_server):
     client.complete("Quick", ProductID="1")
     client.complete("Quick", ProductID="1")
     assert client.finish(client.order("Quick", ProductID="99")).headers["X-Report-State"] == "error"
-    found = metrics(server)
     own = {"report": "Quick", "source": "data"}
+    ended = {"state": "error", **own}  # counted a moment after the answer
+    found = poll(lambda: (page := metrics(server)).value("reportd_reports_finished_total", **ended) == 1 and page)
     size = len(client.result(client.references()[-1]).content)
     assert found.value("reportd_reports_finished_total", state="complete", **own) == 2
-    assert found.value("reportd_reports_finished_total", state="error", **own) == 1
     assert found.value("reportd_report_rows_total", **own) == 6
     assert found.value("reportd_report_bytes_total", **own) == 2 * size
     assert found.value("reportd_report_queue_seconds_count", **own) == 3
