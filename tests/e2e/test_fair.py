@@ -141,9 +141,11 @@ def test_two_nodes_run_as_many_together_as_the_limit_says(make_cluster, limit):
     alices, bob = cluster.clients(ALICE), cluster.nodes[0].client(BOB)
     cluster.sql(HOLD)
     alices[0].wait_for(alices[0].order("Endless"), "processing")
+    cluster.sql("INSERT INTO paused VALUES ('')")
+    for number in range(1 + 2 * ROUNDS):
+        alices[number % 2].order("Endless")
     with claims_held(cluster) as holder:
-        for number in range(1 + 2 * ROUNDS):
-            alices[number % 2].order("Endless")
+        cluster.sql("DELETE FROM paused")
         wait_for_waiting(holder, 2)
     for _ in range(ROUNDS):
         poll(lambda: len(cluster.sql(RUNNING)) >= 2, what="two that run")
