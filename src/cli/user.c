@@ -403,7 +403,7 @@ static int do_passwd(struct command *command, struct err *err)
     char hash[PASSWORD_HASH_TEXT];
     struct user user;
     int rc = find_user(command, &user, err);
-    bool external = rc == 0 && user.issuer[0] != '\0';
+    bool external = rc == 0 && user.identity != NULL;
 
     if (rc < 0)
         return rc;

@@ -76,6 +76,7 @@ static void add_limit(struct buf *b, const char *key, int limit)
 
 static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
 {
+    const struct user_identity *identity = user->identity;
     char until[CLOCK_TEXT];
     bool locked = user_is_locked(user, now_ms);
 
@@ -89,9 +90,9 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     json_add_member(b, "lockedUntil", locked ? until : NULL);
     user_list_add_entries(b, "allow", user->allow, ' ');
     user_list_add_entries(b, "grants", user->grants, '\n');
-    json_add_member(b, "issuer", user->issuer[0] != '\0' ? user->issuer : NULL);
-    json_add_member(b, "subject", user->issuer[0] != '\0' ? user->subject : NULL);
-    user_list_add_entries(b, "groups", user->groups, '\n');
+    json_add_member(b, "issuer", identity != NULL ? identity->issuer : NULL);
+    json_add_member(b, "subject", identity != NULL ? identity->subject : NULL);
+    user_list_add_entries(b, "groups", identity != NULL ? identity->groups : "", '\n');
     buf_add_char(b, '}');
 }
 

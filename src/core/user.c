@@ -35,6 +35,23 @@ bool user_set_key(struct user *user, char *name, char *allow, char *grants)
     return true;
 }
 
+static void identity_done(const struct user_identity *identity)
+{
+    free(identity->issuer);
+    free(identity->subject);
+    free(identity->groups);
+    free(identity->grants);
+}
+
+void user_set_identity(struct user *user, const struct user_identity *identity)
+{
+    user->identity = malloc(sizeof(*user->identity));
+    if (user->identity != NULL)
+        *user->identity = *identity;
+    else
+        identity_done(identity);
+}
+
 void user_done(struct user *user)
 {
     if (user == NULL)
@@ -44,10 +61,9 @@ void user_done(struct user *user)
     free(user->allow);
     free(user->grants);
     key_free(user->key);
-    free(user->group_grants);
-    free(user->issuer);
-    free(user->subject);
-    free(user->groups);
+    if (user->identity != NULL)
+        identity_done(user->identity);
+    free(user->identity);
     *user = (struct user){0};
 }
 
@@ -59,9 +75,11 @@ static bool has_grant(const char *grants, const char *report)
 bool user_may_run(const struct user *user, const char *report)
 {
     const struct user_key *key = user->key;
+    const struct user_identity *identity = user->identity;
 
     return !user->disabled &&
-           (has_grant(user->grants, report) || has_grant(user->group_grants, report)) &&
+           (has_grant(user->grants, report) ||
+            (identity != NULL && has_grant(identity->grants, report))) &&
            (key == NULL || key->grants[0] == '\0' || has_grant(key->grants, report));
 }
 

@@ -29,13 +29,17 @@ struct user {
     int active_limit, running_limit; /* 0: the configuration's */
     int failures;                    /* since first_failure_ms */
     int64_t first_failure_ms, locked_until_ms; /* UTC; 0: none */
-    char *allow;        /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
-    char *grants;       /* report names separated by newlines; "*": all; "": none */
-    char *group_grants; /* those of its groups; NULL: none */
-    /* For a user of an identity provider, and only where requested; else NULL or "". */
-    char *issuer, *subject;
-    char *groups;         /* ISSUER:GROUP, separated by newlines */
+    char *allow;  /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
+    char *grants; /* report names separated by newlines; "*": all; "": none */
+    struct user_identity *identity; /* NULL: a local user */
     struct user_key *key; /* that acts for the user, with the rights that both have; NULL: none */
+};
+
+/* Of a user of an identity provider. Any may be NULL. */
+struct user_identity {
+    char *issuer, *subject;
+    char *groups; /* ISSUER:GROUP, separated by newlines */
+    char *grants; /* those of the groups */
 };
 
 /* An API key. */
@@ -48,8 +52,11 @@ void user_done(struct user *user); /* free what it owns, zero it; NULL is fine *
 /* Takes over the texts, which are from malloc(), and frees them if there is no memory (false); one
  * of them may then be NULL. */
 bool user_set_key(struct user *user, char *name, char *allow, char *grants);
+/* Takes over the texts, which are from malloc(). Without memory the user has none of these rights.
+ */
+void user_set_identity(struct user *user, const struct user_identity *identity);
 
-/* By its grants, and those of its key; a disabled user has none. */
+/* By its grants, those of its groups, and those of its key; a disabled user has none. */
 bool user_may_run(const struct user *user, const char *report);
 /* By its allow-list, and that of its key. `address`: numeric IPv4 or IPv6. An IPv4-mapped IPv6
  * address (RFC 4291, 2.5.5.2) counts as the IPv4 address, here and in the list; other blocks of

@@ -204,7 +204,7 @@ static void user_looked_up(struct exchange *ex)
     struct login *login = ex->state;
     const struct store_user_find *find = &ex->op.user_find;
     bool known = ex->op.rc == 0 && find->found;
-    const struct user *user = known && find->user.issuer[0] == '\0' ? &find->user : NULL;
+    const struct user *user = known && find->user.identity == NULL ? &find->user : NULL;
 
     password_work_take_user(ex, &login->check, user);
     login->refusal = user == NULL                ? LOGIN_UNKNOWN

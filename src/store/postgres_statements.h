@@ -42,11 +42,10 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
     " a.grants, a.operator OR a.issuer <> '' AND EXISTS (SELECT FROM user_group g"                 \
     " WHERE g.operator AND " POSTGRES_IS_MEMBER(                                                   \
         "a", "g.name") "), a.active_limit, a.running_limit, a.removed,"                            \
+                       " nullif(a.issuer, ''), a.subject, a.member_of,"                            \
                        " CASE WHEN a.issuer <> '' THEN (SELECT string_agg(g.grants, E'\\n')"       \
                        " FROM user_group g WHERE " POSTGRES_IS_MEMBER("a", "g.name") ") END"
-enum { POSTGRES_USER_COLUMN_COUNT = 13 };
-/* Behind it, where they are asked for. */
-#define POSTGRES_IDENTITY_COLUMNS ", a.issuer, a.subject, a.member_of"
+enum { POSTGRES_USER_COLUMN_COUNT = 16 };
 
 /* An access token of session `s`: its latest one, or one that was replaced after the time. */
 #define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
@@ -606,11 +605,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 13 };
       "   created_ms, renewed_ms, address) SELECT $3, id, $3, $7, $5, $4, $4, $6 FROM a"           \
       "   ON CONFLICT DO NOTHING) SELECT EXISTS (SELECT FROM a)")                                  \
     X(USER_FIND, "t",                                                                              \
-      "SELECT " POSTGRES_USER_COLUMNS POSTGRES_IDENTITY_COLUMNS ", a.password_hash FROM account a" \
+      "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
     X(USER_LIST, "",                                                                               \
-      "SELECT " POSTGRES_USER_COLUMNS POSTGRES_IDENTITY_COLUMNS                                    \
-      " FROM account a ORDER BY " POSTGRES_FOLDED("name"))                                         \
+      "SELECT " POSTGRES_USER_COLUMNS " FROM account a ORDER BY " POSTGRES_FOLDED("name"))         \
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
     /* From a known address, only the lock of that address counts. */                              \

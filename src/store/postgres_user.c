@@ -17,16 +17,12 @@ static void read_user(struct postgres_conn *c, struct user *ret)
                          .is_operator = get_bool(c, 8),
                          .active_limit = (int)get_int(c, 9),
                          .running_limit = (int)get_int(c, 10),
-                         .removed = get_bool(c, 11),
-                         .group_grants = get_text(c, 12)};
-}
-
-/* A row that has POSTGRES_IDENTITY_COLUMNS, too. */
-static void read_identity(struct postgres_conn *c, struct user *user)
-{
-    user->issuer = get_text(c, POSTGRES_USER_COLUMN_COUNT);
-    user->subject = get_text(c, POSTGRES_USER_COLUMN_COUNT + 1);
-    user->groups = get_text(c, POSTGRES_USER_COLUMN_COUNT + 2);
+                         .removed = get_bool(c, 11)};
+    if (!get_null(c, 12))
+        user_set_identity(ret, &(struct user_identity){.issuer = get_text(c, 12),
+                                                       .subject = get_text(c, 13),
+                                                       .groups = get_text(c, 14),
+                                                       .grants = get_text(c, 15)});
 }
 
 /* ---- users ---- */
@@ -156,8 +152,7 @@ int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg
     arg->found = results_next(c);
     if (arg->found) {
         read_user(c, &arg->user);
-        read_identity(c, &arg->user);
-        arg->user.password_hash = get_text(c, POSTGRES_USER_COLUMN_COUNT + 3);
+        arg->user.password_hash = get_text(c, POSTGRES_USER_COLUMN_COUNT);
     }
     return 0;
 }
@@ -178,7 +173,6 @@ int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg
         struct user *user = &arg->users[arg->count++];
 
         read_user(c, user);
-        read_identity(c, user);
     }
     return 0;
 }

@@ -21,10 +21,9 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
     "user.locked_until_ms, user.allow, user.grants, user.operator OR EXISTS"                       \
     " (SELECT 1 " SQLITE_USER_GROUPS " AND g.operator), user.active_limit, "                       \
-    "user.running_limit, user.removed, " SQLITE_GROUP_GRANTS
-enum { SQLITE_USER_COLUMN_COUNT = 13 };
-/* Behind it, where they are asked for. */
-#define SQLITE_IDENTITY_COLUMNS ", user.issuer, user.subject, user.member_of"
+    "user.running_limit, user.removed, nullif(user.issuer, ''), user.subject, "                    \
+    "user.member_of, " SQLITE_GROUP_GRANTS
+enum { SQLITE_USER_COLUMN_COUNT = 16 };
 
 /* What move_report() needs to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
@@ -202,9 +201,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(USERS_REMOVED, "SELECT count(*) FROM user WHERE removed = 1")                                \
     X(USER_NAME, "SELECT name FROM user WHERE id = ?1")                                            \
     X(GRANTS, "SELECT disabled, grants, " SQLITE_GROUP_GRANTS " FROM user WHERE id = ?1")          \
-    X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS SQLITE_IDENTITY_COLUMNS                             \
-                 ", password_hash FROM user WHERE name = ?1")                                      \
-    X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS SQLITE_IDENTITY_COLUMNS " FROM user ORDER BY name") \
+    X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
+    X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \
     /* ---- groups, and users of identity providers ---- */                                        \
     X(GROUP_ADD, "INSERT INTO user_group (name, grants, operator) VALUES (?1, ?2, ?3)")            \
     X(GROUP_SET, "UPDATE user_group SET grants = coalesce(?2, grants),"                            \

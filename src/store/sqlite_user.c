@@ -15,16 +15,12 @@ static void read_user(struct sql *q, struct user *ret)
                          .is_operator = sql_get_bool(q, 8),
                          .active_limit = (int)sql_get_int(q, 9),
                          .running_limit = (int)sql_get_int(q, 10),
-                         .removed = sql_get_bool(q, 11),
-                         .group_grants = sql_get_text(q, 12)};
-}
-
-/* A row that has SQLITE_IDENTITY_COLUMNS, too. */
-static void read_identity(struct sql *q, struct user *user)
-{
-    user->issuer = sql_get_text(q, SQLITE_USER_COLUMN_COUNT);
-    user->subject = sql_get_text(q, SQLITE_USER_COLUMN_COUNT + 1);
-    user->groups = sql_get_text(q, SQLITE_USER_COLUMN_COUNT + 2);
+                         .removed = sql_get_bool(q, 11)};
+    if (!sql_is_null(q, 12))
+        user_set_identity(ret, &(struct user_identity){.issuer = sql_get_text(q, 12),
+                                                       .subject = sql_get_text(q, 13),
+                                                       .groups = sql_get_text(q, 14),
+                                                       .grants = sql_get_text(q, 15)});
 }
 
 /* ---- users ---- */
@@ -135,7 +131,7 @@ int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, b
     if (found) {
         user.disabled = sql_get_bool(&q, 0);
         user.grants = sql_get_text(&q, 1);
-        user.group_grants = sql_get_text(&q, 2);
+        user_set_identity(&user, &(struct user_identity){.grants = sql_get_text(&q, 2)});
     }
     rc = sql_end(&q, err);
     *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without a name there is no such
@@ -151,8 +147,7 @@ int sqlite_user_find(struct store_conn *conn, struct store_user_find *arg, struc
     arg->found = sql_next(&q);
     if (arg->found) {
         read_user(&q, &arg->user);
-        read_identity(&q, &arg->user);
-        arg->user.password_hash = sql_get_text(&q, SQLITE_USER_COLUMN_COUNT + 3);
+        arg->user.password_hash = sql_get_text(&q, SQLITE_USER_COLUMN_COUNT);
     }
     return sql_end(&q, err);
 }
@@ -168,7 +163,6 @@ int sqlite_user_list(struct store_conn *conn, struct store_user_list *arg, struc
         if (user == NULL)
             break;
         read_user(&q, user);
-        read_identity(&q, user);
     }
     arg->users = users;
     return sql_end(&q, err);

@@ -599,11 +599,11 @@ enum store_rotate_outcome { ROTATE_DONE, ROTATE_UNKNOWN, ROTATE_REUSED, ROTATE_C
 struct store_rotate {
     struct guid session, access; /* of the given access token, which must be valid unless … */
     bool any_access;             /* … none is needed */
+    enum store_rotate_outcome outcome; /* out */
     uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
     struct guid new_access;
     int64_t now_ms, refresh_expires_ms;
     int64_t life_ms;                        /* in: no session lives longer, whatever its tokens */
-    enum store_rotate_outcome outcome;      /* out */
     struct guid current;                    /* out with ROTATE_CURRENT, and … */
     uint8_t current_hash[STORE_HASH_BYTES]; /* … the hash of the refresh token that goes with it */
     int64_t created_ms;                     /* out with DONE and CURRENT: of the session, and … */
@@ -656,7 +656,7 @@ struct store_op {
     struct work_item item;
 };
 /* Each request has one, and so has each report in a batch of the purge. */
-_Static_assert(sizeof(struct store_op) <= 1340, "what is large is behind a pointer");
+_Static_assert(sizeof(struct store_op) <= 1300, "what is large is behind a pointer");
 
 /* A change, notified after the commit and before any `done` of that commit. */
 struct store_change {
