@@ -180,8 +180,8 @@ static void read_plan(const struct fixture *f, const char *sql, char plan[1024])
 /* Over the reports of all users: what a filter leaves is counted, too. */
 static bool is_of_operators(const char *name)
 {
-    static const char *const names[] = {"LIST_ALL",  "LIST_ALL_TOTAL", "LIST_ONES",
-                                        "MATCH_ALL", "RUNNING",        "BUSIEST"};
+    static const char *const names[] = {"LIST_ALL",   "LIST_ALL_TOTAL", "LIST_ONES", "MATCH_ALL",
+                                        "MATCH_ONES", "RUNNING",        "BUSIEST"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0)
