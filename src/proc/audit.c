@@ -105,6 +105,16 @@ static void count_kinds(struct audit *audit)
         audit->counts[audit->findings[i].kind]++;
 }
 
+/* False: the walk failed, or the server that it belongs to is stopping. */
+static bool walk_goes_on(struct audit_walk *walk)
+{
+    const struct audit_spec *spec = walk->spec;
+
+    if (walk->rc == 0 && spec->serving && !spec->pause(spec->context, 0))
+        walk->rc = err_set(walk->err, -E_CANCELLED, "the audit was stopped");
+    return walk->rc == 0;
+}
+
 /* ---- rows ---- */
 
 /* -E_NOT_FOUND: there is none. */
@@ -174,7 +184,7 @@ static int check_scanned(void *context, const struct store_scanned *reports, siz
     struct audit_walk *walk = context;
 
     (void)err; /* that of the walk is used */
-    for (size_t i = 0; i < count && walk->rc == 0; i++)
+    for (size_t i = 0; i < count && walk_goes_on(walk); i++)
         check_report(walk, &reports[i]);
     walk->audit->reports += (int64_t)count;
     return walk->rc;
@@ -195,7 +205,7 @@ static void check_file(void *context, const struct spool_file *file)
         .kind = AUDIT_ORPHAN_FILE, .id = file->id, .attempt = file->attempt};
     bool explained;
 
-    if (walk->rc < 0)
+    if (!walk_goes_on(walk))
         return;
     if (file->kind == SPOOL_TEMPORARY) {
         explained = walk->spec->serving; /* of a running query */

@@ -63,7 +63,8 @@ struct audit_spec {
     struct trail *trail;    /* gets a line for each report that a repair deletes; may be NULL */
     bool serving;
     int64_t grace_ms;
-    /* Between looks: wait so long; false: give up (-E_CANCELLED). Only with `serving`. */
+    /* Between audits, and with 0 before each report and file: wait so long; false: give up
+     * (-E_CANCELLED). Only with `serving`. */
     bool (*pause)(void *context, int64_t ms);
     void *context;
 };

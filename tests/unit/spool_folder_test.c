@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "proc/audit.h"
 #include "spool/spool.h"
 
 enum { BATCH = 20 };
@@ -273,6 +274,29 @@ static void nodes_share_the_folder_but_not_the_temporary_one(void **state)
     spool_free(nodes[1]);
 }
 
+static bool never(void *context, int64_t ms)
+{
+    (void)context;
+    (void)ms;
+    return false;
+}
+
+static void an_audit_ends_with_its_server(void **state)
+{
+    struct bench *b = *state;
+    struct store_spec store = {.create = true};
+    struct audit_spec spec = {.spool = b->spool, .serving = true, .pause = never};
+    struct audit audit = {0};
+    char url[300];
+
+    create(b, 1, "x");
+    snprintf(url, sizeof(url), "sqlite:%s/store.db", b->base);
+    store.url = url;
+    assert_int_equal(store_open(&store, &spec.store, NULL), 0);
+    assert_int_equal(audit_run(&spec, &audit, NULL), -E_CANCELLED);
+    store_free(spec.store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -287,6 +311,7 @@ int main(void)
         TEST(a_sweep_does_not_touch_names_it_did_not_make),
         TEST(every_file_of_ours_is_seen),
         TEST(nodes_share_the_folder_but_not_the_temporary_one),
+        TEST(an_audit_ends_with_its_server),
     };
 
     alarm(300);
