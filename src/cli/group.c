@@ -22,7 +22,7 @@
 struct command {
     const char *config;
     struct words words, grants; /* the action, the name and the words after them; of --grant */
-    bool json, operator, help;
+    bool json, is_operator, help;
     const struct action *action;
     char name[USER_NAME_MAX + 1]; /* ISSUER:GROUP */
     struct words rest;
@@ -123,7 +123,7 @@ static int group_add(struct command *command, struct err *err)
         rc = change_group(command,
                           (struct store_group_change){.what = GROUP_ADD,
                                                       .grants = grants,
-                                                      .operates = command->operator? 1 : 0},
+                                                      .operates = command->is_operator ? 1 : 0},
                           err);
     free(grants);
     return rc;
@@ -265,7 +265,7 @@ static int read_group_options(int argc, char **argv, struct command *ret)
             ret->json = true;
             continue;
         case 'o':
-            ret->operator= true;
+            ret->is_operator = true;
             continue;
         case 'h':
             ret->help = true;
@@ -304,7 +304,7 @@ static int check_group_usage(struct command *command)
         return options_wrong("group", "say: %s %s", action->name, action->takes);
     if (words->count - 1 > action->most)
         return options_wrong("group", "'%s' is too much", words->items[1 + action->most]);
-    if (action->run != group_add && (command->operator|| command->grants.count> 0))
+    if (action->run != group_add && (command->is_operator || command->grants.count > 0))
         return options_wrong("group", "only add takes --grant and --operator");
     if (action->run != group_list && command->json)
         return options_wrong("group", "only list takes --json");
@@ -350,7 +350,7 @@ static void record_group_change(struct command *command)
         act.change = str_eq(command->rest.items[0], "on") ? "operator on" : "operator off";
     if (!each)
         trail_record(command->trail, &act);
-    if (run == group_add && command->operator) {
+    if (run == group_add && command->is_operator) {
         act.change = "operator on";
         trail_record(command->trail, &act);
     }

@@ -20,7 +20,7 @@ struct command {
     const char *config, *user, *expires;
     struct words words; /* the action, and the names of keys */
     struct words grants, allow;
-    bool json, operator, help;
+    bool json, is_operator, help;
     const struct action *action;
     const char *const *names;
     size_t count;
@@ -108,7 +108,7 @@ static int read_expiry(const char *text, int64_t now_ms, int64_t *ret, struct er
 
 static int check_owner(const struct command *command, const struct user *user, struct err *err)
 {
-    return command->operator&& !user->is_operator
+    return command->is_operator && !user->is_operator
                ? err_set(err, -E_INVALID, "'%s' is not an operator; see reportd user operator",
                          user->name)
                : 0;
@@ -133,7 +133,7 @@ static void record_new_key(const struct command *command, const struct user *use
 
     trail_record(command->trail, &act);
     act.change = "operator on";
-    if (command->operator)
+    if (command->is_operator)
         trail_record(command->trail, &act);
     act.change = "grant";
     for (size_t i = 0; i < command->grants.count; i++) {
@@ -169,7 +169,7 @@ static int add_api_key(struct command *command, struct err *err)
 {
     struct store_api_key_add add = {.name = command->names[0],
                                     .user = command->user,
-                                    .is_operator = command->operator,
+                                    .is_operator = command->is_operator,
                                     .now_ms = store_now_ms(command->store)};
     char *grants = NULL, *allow = NULL;
     struct user user = {0};
@@ -301,7 +301,7 @@ static int read_key_options(int argc, char **argv, struct command *ret)
         ret->config = letter == 'c' ? optarg : ret->config;
         ret->user = letter == 'u' ? optarg : ret->user;
         ret->expires = letter == 'e' ? optarg : ret->expires;
-        ret->operator= ret->operator|| letter == 'o';
+        ret->is_operator = ret->is_operator || letter == 'o';
         ret->json |= letter == 'j';
         ret->help |= letter == 'h';
         if (letter == 'g')
@@ -324,7 +324,7 @@ static int check_key_options(const struct command *command)
 {
     action_fn *run = command->action->run;
     bool of_add = command->grants.count + command->allow.count > 0 || command->expires != NULL ||
-                  command->operator;
+                  command->is_operator;
 
     if (run != add_api_key && of_add)
         return options_wrong("key", "only add takes --grant, --allow, --expires and --operator");

@@ -31,7 +31,7 @@ struct command {
     const char *config;
     struct words words;         /* the action, the name and the words after them */
     struct words grants, allow; /* of --grant and --allow */
-    bool json, operator, help;
+    bool json, is_operator, help;
     const char *active, *running; /* of --active and --running; NULL: not given */
     const struct action *action;
     const char *name; /* of the user; NULL: the action takes no name */
@@ -385,11 +385,11 @@ static int do_add(struct command *command, struct err *err)
                                           .password_hash = hash,
                                           .allow = allow,
                                           .grants = grants,
-                                          .is_operator = command->operator};
+                                          .is_operator = command->is_operator};
     if (rc == 0)
         rc = store_ask(command->store, &op, err);
     if (rc == 0)
-        trail_line_user_added(command->trail, command->name, grants, command->operator);
+        trail_line_user_added(command->trail, command->name, grants, command->is_operator);
     if (rc == 0 && command->grants.count == 0)
         fprintf(stderr, "'%s' may run no report yet; try: reportd user grant '%s' REPORT\n",
                 command->name, command->name);
@@ -576,7 +576,7 @@ static int read_options(int argc, char **argv, struct command *ret)
             ret->json = true;
             continue;
         case 'o':
-            ret->operator= true;
+            ret->is_operator = true;
             continue;
         case 'h':
             ret->help = true;
@@ -622,7 +622,7 @@ static int check_usage(struct command *command)
     if (words->count - 1 > action->most)
         return options_wrong("user", "'%s' is too much", words->items[1 + action->most]);
     if (action->options != TAKES_LISTS &&
-        (command->operator|| command->grants.count + command->allow.count> 0))
+        (command->is_operator || command->grants.count + command->allow.count > 0))
         return options_wrong("user", "only add takes --grant, --allow and --operator");
     if ((action->options == TAKES_LIMITS) != (command->active != NULL || command->running != NULL))
         return options_wrong("user", "limit, and only that, takes --active and --running");

@@ -368,8 +368,8 @@ static void add_claims(struct buf *out, const struct receipt *receipt)
     buf_add_char(out, '{');
     if (receipt->user != NULL)
         json_add_member(out, "sub", receipt->user);
-    if (receipt->operator!= NULL)
-        json_add_member(out, "operator", receipt->operator);
+    if (receipt->operator_name != NULL)
+        json_add_member(out, "operator", receipt->operator_name);
     if (receipt->reference != NULL)
         add_one(out, receipt);
     else

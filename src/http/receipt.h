@@ -52,8 +52,9 @@ void receipt_keys_publish(struct receipt_keys *keys, struct buf *out);
 /* ---- receipts ---- */
 
 struct receipt {
-    const char *user;     /* whose reports they were; NULL: those of several */
-    const char *operator; /* the operator who deleted them, if it was not the user; else NULL */
+    const char *user; /* whose reports they were; NULL: those of several */
+    const char
+        *operator_name; /* the operator who deleted them, if it was not the user; else NULL */
     const char *node;
     const struct guid *reference;           /* of one report, and … */
     enum report_state state;                /* … the state it was in; NULL: of many, and … */

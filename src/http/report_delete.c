@@ -43,7 +43,7 @@ static char *issue_receipt(struct exchange *ex, struct receipt *receipt)
     char *taken;
 
     if (ex->route->access == ROUTE_OPERATOR)
-        receipt->operator= ex->user->name;
+        receipt->operator_name = ex->user->name;
     else
         receipt->user = ex->user->name;
     receipt->node = ex->services->node;
