@@ -125,7 +125,8 @@ static int check_definitions(const struct config *config)
     struct catalog *catalog = NULL;
     struct err err = {0};
 
-    if (catalog_new(&spec, &catalog, &err) < 0)
+    if (catalog_check_rights(config->reports.text, &err) < 0 ||
+        catalog_new(&spec, &catalog, &err) < 0)
         return serve_check_problem(err.text);
     catalog_free(catalog);
     return 0;

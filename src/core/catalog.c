@@ -112,7 +112,7 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
     struct definition *def = NULL, *old;
     struct problems problems = {0};
     struct err err = {0};
-    int rc = (catalog->spec.guarded ? rights_check_definition(file, &err) : 0)
+    int rc = (catalog->spec.guarded ? rights_check_file("the definition", file, &err) : 0)
                  ?: definition_load(file, &problems, &def, &err)
                  ?: definition_set_timezone(def, catalog->spec.timezone, &err)
                  ?: check_surroundings(&catalog->spec, list, def, &err);
@@ -234,7 +234,7 @@ int catalog_check_rights(const char *folder, struct err *err)
         if (rc == 0 && asprintf(&file, "%s/%s", folder, names[i]->d_name) < 0)
             rc = err_set(err, -E_NOMEM, "out of memory");
         else if (rc == 0)
-            rc = rights_check_definition(file, err);
+            rc = rights_check_file("the definition", file, err);
         free(file);
         free(names[i]);
     }

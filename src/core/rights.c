@@ -61,22 +61,9 @@ static int check_mode(const struct guarded_file *guarded_file, struct err *err)
     return rc;
 }
 
-int rights_check_definition(const char *file, struct err *err)
+int rights_check_file(const char *what, const char *path, struct err *err)
 {
-    return check_mode(&(struct guarded_file){.what = "the definition", .path = file, .suffix = ""},
-                      err);
-}
-
-static int check_key_modes(const struct config *config, struct err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < config->issuer_count && rc == 0; i++) {
-        const struct guarded_file keys = {"the key file", config->issuers[i].keys, "", false};
-
-        rc = check_mode(&keys, err);
-    }
-    return rc;
+    return check_mode(&(struct guarded_file){.what = what, .path = path, .suffix = ""}, err);
 }
 
 int rights_check(const struct config *config, struct err *err)
@@ -96,5 +83,5 @@ int rights_check(const struct config *config, struct err *err)
         if (rc < 0)
             return rc;
     }
-    return check_key_modes(config, err);
+    return 0;
 }

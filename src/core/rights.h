@@ -5,10 +5,10 @@
 #include "core/config.h"
 
 /* -E_CONFIG names the first file that is open to more than it may be, and the chmod to type: the
- * configuration, an embedded store, the folder of definitions and the keys of identity providers
- * may not be written by group or others; a store, and a configuration with a password in it, not be
+ * configuration, an embedded store and the folder of definitions may not be written by group or
+ * others; a store, and a configuration with a password in it, not be
  * read by others. What is not there, or no file (a pipe), and the folders above are not checked.
  * Only looks. */
 int rights_check(const struct config *config, struct err *err);
-/* The same of a definition: not to be written by group or others. */
-int rights_check_definition(const char *file, struct err *err);
+/* The same of one file, "the definition": not to be written by group or others. */
+int rights_check_file(const char *what, const char *path, struct err *err);

@@ -32,6 +32,10 @@ void auth_refuse(struct exchange *ex)
         exchange_fail(ex, -E_AUTH,
                       "The API key is unknown, removed or expired, or not for this address, or its "
                       "user is disabled: ask an operator for one (reportd key add).");
+    else if (ex->claims.external)
+        exchange_fail(ex, -E_AUTH,
+                      "The token of the identity provider holds, but its user is disabled, or may "
+                      "not come from this address: ask an operator.");
     else
         exchange_fail(
             ex, -E_AUTH,

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "core/rights.h"
 
 /* A set of keys, for as long as somebody verifies with it. */
 struct key_set {
@@ -94,7 +95,9 @@ static int read_provider_keys(const struct config_issuer *config, struct key_set
     int rc;
 
     buf_init(&text, JWKS_TEXT_MAX);
-    rc = read_jwks_file(config->keys, &text, &why) ?: key_set_new(&text, ret, &why);
+    rc = rights_check_file("the file", config->keys, &why)
+             ?: read_jwks_file(config->keys, &text, &why)
+             ?: key_set_new(&text, ret, &why);
     buf_done(&text);
     return rc == 0 ? 0
                    : err_set(err, rc == -E_NOMEM ? rc : -E_CONFIG,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 
 import pytest
 
@@ -142,6 +143,7 @@ def test_a_disabled_user_is_refused_at_once_with_any_token(shared, corp):
     assert opens(shared, token)
     shared.user("allow", "corp:dan", "192.0.2.1")
     assert not opens(shared, token) and not opens(shared, corp.token("dan", jti="third"))
+    failed(Client(shared.url, token).status(str(uuid.uuid4())), 401, "this address")
     shared.user("allow", "corp:dan")
     assert opens(shared, token)
 
@@ -271,6 +273,11 @@ def test_keys_are_read_again_at_sighup_and_those_that_are_gone_open_nothing(make
     server.await_log("issuer.unusable")
     assert opens(server, old)
     provider.publish(new)
+    provider.file.chmod(0o666)
+    server.reload()
+    server.await_log("(mode 0666): chmod go-w")
+    assert opens(server, old) and not opens(server, provider.token(key=new))
+    provider.file.chmod(0o644)
     server.reload()
     assert not opens(server, old)
     assert opens(server, provider.token(key=new))

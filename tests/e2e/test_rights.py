@@ -94,6 +94,8 @@ def test_check_tells_what_serve_would_refuse(made, opened, name, mode):
     opened(name, mode)
     done = made.run("check", "-c", "reportd.conf")
     assert done.returncode == 1 and f"(mode {mode:04o}): chmod" in done.stdout
+    done = made.run("serve", "--check", "-c", "reportd.conf")
+    assert done.returncode == 1 and f"(mode {mode:04o}): chmod" in done.stdout + done.stderr
 
 
 def test_check_tells_of_a_certificate_that_serve_would_refuse(made, opened):
