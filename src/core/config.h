@@ -69,9 +69,10 @@
       "Age at which the key in erase_key_file is replaced, after which reports deleted "           \
       "before cannot be read")                                                                     \
     X(audit_log, FILE, RESTART, "", 0, 0,                                                          \
-      "File of the audit trail: a line of JSON for each login, submit, download, deletion and "    \
-      "purge, and each change of a user; opened again at SIGHUP; not in a folder of data. Each "   \
-      "node has its own. Without it there is none")                                                \
+      "File of the audit trail: a line of JSON for each login, submit, download, deletion, purge " \
+      "and reload, and each change of a user, group, key or queue; opened again at SIGHUP; not "   \
+      "in "                                                                                        \
+      "a folder of data. Each node has its own. Without it there is none")                         \
     X(audit_required, CHOICE, RESTART, "off|on", 0, 0,                                             \
       "Whether what the audit trail would record is refused, with 503, while audit_log cannot be " \
       "written")                                                                                   \

@@ -100,12 +100,13 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "argument and never kept. If the connection is not encrypted, and not to this machine, a "   \
       "warning comes before the question. With --key-file or --token-command no password is "      \
       "asked for: the file or the command is remembered, and read or run when it is needed. "      \
-      "The variable "                                                                              \
-      "REPORTCTL_TOKEN, if it is set, has a key or a token, which is then sent "                   \
-      "in place of all this to the server that --server names.")                                   \
+      "Only one of -u, --key-file and --token-command may be given. Other commands send what "     \
+      "the variable REPORTCTL_TOKEN has, a key or a token, in place of all this, to the server "   \
+      "that --server names.")                                                                      \
     X("logout", "", "", 0, 0, ctl_logout, "End the session and forget its tokens",                 \
       "The session ends on the server. If that does not answer, the tokens are forgotten all "     \
-      "the same, and the exit status says so. An API key is not removed by that.")                 \
+      "the same, and the exit status says so. An API key or a token from a command is only "       \
+      "forgotten: it stays valid, and so do links made with it.")                                  \
     X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
       "Show the reports you may run, and their parameters",                                        \
       "With NAME.Parameter, shows the choices of a parameter: one line for each, with value "      \
@@ -131,8 +132,8 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "server per request.")                                                                       \
     X("link", "REF", "FL", 1, 1, ctl_link, "Print a URL that downloads a result",                  \
       "Anyone who has the URL, such as a browser without a token, gets the result in that "        \
-      "format, "                                                                                   \
-      "for 5 minutes. It ends with the report and with this login.")                               \
+      "format, for 5 minutes. It ends with the report, and with the session, key or token that "   \
+      "made it.")                                                                                  \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
       "Works in every state: a queued report never starts, a running one is cancelled, a "         \
       "finished one is removed. Without REF, deletes all your reports that match --state, "        \
