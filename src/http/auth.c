@@ -206,7 +206,7 @@ static void session_found(struct exchange *ex)
         return;
     }
     atomic_store(&cached_token->used_ms, session->used_ms);
-    token_cache_keep(ex->services->token_cache, cached_token);
+    token_cache_keep(ex->services->token_cache, cached_token, ex->age);
     enter_with(ex, cached_token);
 }
 
@@ -240,9 +240,10 @@ static bool has_expired(const struct exchange *ex)
 void auth_token(struct exchange *ex)
 {
     const char *text = given_token(ex);
-    struct cached_token *known =
-        text != NULL ? token_cache_find(ex->services->token_cache, text) : NULL;
+    struct cached_token *known;
 
+    ex->age = token_cache_age(ex->services->token_cache);
+    known = text != NULL ? token_cache_find(ex->services->token_cache, text) : NULL;
     if (!read_access_token(ex, text, known)) {
         cached_token_release(known);
         return;

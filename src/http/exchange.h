@@ -107,6 +107,7 @@ struct exchange {
     exchange_step *after_auth;         /* of auth_again() */
     struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */
     uint64_t version; /* taken before `op` was posted, where its answer is remembered */
+    uint64_t age;     /* of the token cache, taken before the token was verified */
     void *state;      /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
     const char *long_name;           /* a header longer than EXCHANGE_HEADER_TEXT, … */

@@ -24,6 +24,7 @@ struct token_cache {
      * compared only if their hashes are equal, the time taken reveals nothing about how much of a
      * guess is right. */
     unsigned char key[crypto_shorthash_KEYBYTES];
+    atomic_uint_fast64_t age;
     struct set sets[SETS];
 };
 
@@ -101,7 +102,13 @@ struct cached_token *token_cache_find(struct token_cache *token_cache, const cha
     return found;
 }
 
-void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token)
+uint64_t token_cache_age(const struct token_cache *token_cache)
+{
+    return atomic_load(&token_cache->age);
+}
+
+void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token,
+                      uint64_t age)
 {
     struct set *set;
     struct cached_token *gone;
@@ -109,8 +116,12 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
 
     cached_token->hash = hash_of(token_cache, cached_token->token, cached_token->len);
     set = token_set(token_cache, cached_token->hash);
-    atomic_fetch_add(&cached_token->holders, 1);
     lock_take(&set->lock);
+    if (atomic_load(&token_cache->age) != age) {
+        lock_release(&set->lock);
+        return;
+    }
+    atomic_fetch_add(&cached_token->holders, 1);
     way = way_of(set, cached_token->hash, cached_token->token, cached_token->len);
     if (way < 0)
         way = (int)(set->next++ % WAYS);
@@ -120,8 +131,11 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
     cached_token_release(gone);
 }
 
+/* With the new age first, whoever has not seen it keeps a token only in a set that is yet to be
+ * emptied. */
 void token_cache_forget(struct token_cache *token_cache)
 {
+    atomic_fetch_add(&token_cache->age, 1);
     for (int i = 0; i < SETS; i++) {
         struct set *set = &token_cache->sets[i];
         struct cached_token *gone[WAYS];

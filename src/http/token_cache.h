@@ -33,8 +33,12 @@ void token_cache_free(struct token_cache *token_cache);
 
 /* Yours to cached_token_release(). NULL: it is not known. */
 struct cached_token *token_cache_find(struct token_cache *token_cache, const char *token);
-/* Know it from now on, in the place of the one with the same token. */
-void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token);
+/* How often it has forgotten: to be taken before a token is found or verified. */
+uint64_t token_cache_age(const struct token_cache *token_cache);
+/* Know it from now on, in the place of the one with the same token; not if the cache has forgotten
+ * since `age`, for the key that verified it may be the one that has gone. */
+void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token,
+                      uint64_t age);
 
 /* Know none any more: a key may have gone. */
 void token_cache_forget(struct token_cache *token_cache);

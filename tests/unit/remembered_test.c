@@ -32,7 +32,7 @@ static void know(struct token_cache *token_cache, const char *token, uint64_t ve
 {
     struct cached_token *cached_token = make(token, version);
 
-    token_cache_keep(token_cache, cached_token);
+    token_cache_keep(token_cache, cached_token, token_cache_age(token_cache));
     cached_token_release(cached_token);
 }
 
@@ -87,7 +87,7 @@ static void who_holds_a_bearer_keeps_it_when_others_take_its_place(void **state)
     char token[16];
 
     (void)state;
-    token_cache_keep(token_cache, held);
+    token_cache_keep(token_cache, held, token_cache_age(token_cache));
     for (int i = 0; i < TOKENS; i++) {
         snprintf(token, sizeof(token), "t%d", i);
         know(token_cache, token, 2);
@@ -97,6 +97,26 @@ static void who_holds_a_bearer_keeps_it_when_others_take_its_place(void **state)
     token_cache_free(token_cache);
     assert_string_equal(held->token, "held");
     cached_token_release(held);
+}
+
+/* One that was being looked up when a key went: whoever sends it without a pause would keep it. */
+static void a_token_from_before_the_cache_forgot_is_not_kept(void **state)
+{
+    struct token_cache *token_cache = token_cache_new();
+    struct cached_token *late = make("late", 1);
+    uint64_t age = token_cache_age(token_cache);
+
+    (void)state;
+    token_cache_keep(token_cache, late, age);
+    token_cache_forget(token_cache);
+    token_cache_keep(token_cache, late, age);
+    assert_null(token_cache_find(token_cache, "late"));
+    cached_token_release(late);
+    know(token_cache, "late", 2);
+    late = token_cache_find(token_cache, "late");
+    assert_non_null(late);
+    cached_token_release(late);
+    token_cache_free(token_cache);
 }
 
 static void *find_and_keep(void *arg)
@@ -293,6 +313,7 @@ int main(void)
         cmocka_unit_test(only_the_whole_token_is_known),
         cmocka_unit_test(a_token_that_is_kept_again_is_the_newer_one),
         cmocka_unit_test(who_holds_a_bearer_keeps_it_when_others_take_its_place),
+        cmocka_unit_test(a_token_from_before_the_cache_forgot_is_not_kept),
         cmocka_unit_test(tokens_are_found_and_kept_by_many_threads),
         cmocka_unit_test(a_complete_report_is_remembered),
         cmocka_unit_test(what_has_changed_is_not_remembered),
