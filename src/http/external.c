@@ -118,8 +118,18 @@ static void take_groups(struct enrolment *enrolment, const struct issuers_token 
     }
 }
 
+/* Does the name end as one with a hash does? */
+static bool has_suffix(const char *name)
+{
+    size_t len = strlen(name), digits = (size_t)2 * SUFFIX_BYTES;
+
+    return len > digits && name[len - digits - 1] == '#' &&
+           strspn(name + len - digits, "0123456789abcdefABCDEF") == digits;
+}
+
 /* ISSUER:SUBJECT; and, if a local user is called so, or another one of the provider's whose subject
- * differs only in case or in its end, one that has a hash of all of it. */
+ * differs only in case or in its end, one that has a hash of all of it. A subject that looks like
+ * that gets its own hash at once, so that nobody takes the name that another one will need. */
 static void take_names(struct enrolment *enrolment, const struct issuers_token *token)
 {
     char whole[CONFIG_ISSUER_NAME_MAX + SUBJECT_MAX + 2], suffix[2 * SUFFIX_BYTES + 2] = "#";
@@ -139,7 +149,7 @@ static void take_names(struct enrolment *enrolment, const struct issuers_token *
     len = strlen(enrolment->name);
     memcpy(enrolment->other_name, enrolment->name, len);
     memcpy(enrolment->other_name + len, suffix, sizeof(suffix));
-    if (!fits)
+    if (!fits || has_suffix(whole))
         memcpy(enrolment->name, enrolment->other_name, sizeof(enrolment->name));
 }
 
@@ -183,7 +193,7 @@ static void enrolled(struct exchange *ex)
     struct enrolment *enrolment = ex->state;
     exchange_step *next = enrolment->next;
 
-    if (op->created != NULL) {
+    if (ex->op.rc == 0 && op->created != NULL) {
         log_info("user.enrolled", "request=%s user=%s issuer=%s address=%s", ex->request_id,
                  op->created, enrolment->issuer_name, enrolment->address);
         exchange_record(ex, &(struct trail_act){

@@ -1,5 +1,6 @@
 """Tokens of identity providers, their users and groups: doc/api.md § Tokens of an identity provider."""
 
+import hashlib
 import json
 import re
 import uuid
@@ -115,6 +116,15 @@ def test_names_that_differ_in_case_or_are_taken_are_told_apart(shared, corp):
     assert re.fullmatch("corp:l{100,}#[0-9a-f]{16}", bearer(shared, corp.token("l" * 255)).get("/User/Me").json()["data"]["name"])
     done = shared.run("user", "add", "Corp:eve", "-c", "reportd.conf", stdin=PASSWORD + "\n")
     assert done.returncode == 1 and "issuer corp" in done.stderr
+
+
+@everywhere
+def test_nobody_takes_the_name_that_another_user_will_need(shared, corp):
+    """With the hash of another subject, which anybody can compute."""
+    suffix = "#" + hashlib.sha256(f"{corp.url}\numa".encode()).hexdigest()[:16]
+    names = [bearer(shared, corp.token(subject)).get("/User/Me").json()["data"]["name"] for subject in ("UMA", "uma" + suffix, "uma" + suffix.upper(), "uma")]
+    assert names[0] == "corp:UMA" and names[3] == "corp:uma" + suffix
+    assert all(re.fullmatch("corp:uma(#[0-9a-f]{16}){2}", name, re.I) for name in names[1:3])
 
 
 @everywhere
