@@ -222,17 +222,17 @@ void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
     if (enrolment != NULL) {
         ex->enrolled = true;
         enrolment->next = next;
-        exchange_op(ex, STORE_ENROL)->enrol = (struct store_enrol){
-            .issuer = token.issuer->url,
-            .subject = enrolment->subject,
-            .name = enrolment->name,
-            .other_name = enrolment->other_name,
-            .groups = buf_str(&enrolment->groups),
-            .issued_s = token.times.issued_s != 0 ? token.times.issued_s : now_ms / 1000,
-            .session = ex->claims.session,
-            .now_ms = now_ms,
-            .expires_ms = (token.times.expires_s + JWT_LEEWAY_S) * 1000,
-            .address = enrolment->address};
+        exchange_op(ex, STORE_ENROL)->enrol =
+            (struct store_enrol){.issuer = token.issuer->url,
+                                 .subject = enrolment->subject,
+                                 .name = enrolment->name,
+                                 .other_name = enrolment->other_name,
+                                 .groups = buf_str(&enrolment->groups),
+                                 .issued_s = token.times.issued_s,
+                                 .session = ex->claims.session,
+                                 .now_ms = now_ms,
+                                 .expires_ms = (token.times.expires_s + JWT_LEEWAY_S) * 1000,
+                                 .address = enrolment->address};
         exchange_post(ex, enrolled);
     }
     jwt_done(&token.jwt);

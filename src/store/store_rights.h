@@ -39,7 +39,7 @@ struct store_enrol {
     const char *issuer, *subject;
     const char *name, *other_name; /* of a new user: the other one if the first is taken */
     const char *groups;            /* lines of ISSUER:GROUP */
-    int64_t issued_s;              /* of the token */
+    int64_t issued_s;              /* of the token; 0, unknown: before all others */
     struct guid session;
     int64_t now_ms, expires_ms;
     const char *address;    /* as of LOGIN */

@@ -222,7 +222,17 @@ def test_the_token_that_was_issued_last_says_the_groups(shared, corp):
     assert types(bearer(shared, old)) == ["Quick"]
     assert types(bearer(shared, new)) == []
     assert types(bearer(shared, before)) == [] and types(bearer(shared, old)) == []
+    undated = corp.token("lea", iat=None, groups=["late"])  # it may have been kept for as long
+    assert types(bearer(shared, undated)) == []
     assert types(bearer(shared, corp.token("lea", groups=["late"]))) == ["Quick"]
+    assert types(bearer(shared, corp.token("lea", groups=[]))) == []
+
+
+@everywhere
+def test_of_tokens_without_iat_the_one_that_came_last_says_the_groups(shared, corp):
+    group(shared, "add", "corp:undated", "--grant", "Quick")
+    assert types(bearer(shared, corp.token("lou", iat=None, groups=["undated"]))) == ["Quick"]
+    assert types(bearer(shared, corp.token("lou", iat=None, groups=[]))) == []
 
 
 @pytest.mark.parametrize("words, problem", [
