@@ -12,6 +12,7 @@
 #include "http/issuers.h"
 
 enum {
+    ROW_LIFE_MS = 24 * 3600 * 1000, /* of a session: nobody can fill the store with tokens */
     SUBJECT_MAX = 255,
     GROUP_MAX = USER_NAME_MAX - CONFIG_ISSUER_NAME_MAX - 1,
     GROUPS_BYTES_MAX = 2 * JWT_TEXT_MAX, /* of one token; each has its issuer's name before it */
@@ -210,6 +211,14 @@ static void enrolled(struct exchange *ex)
     next(ex);
 }
 
+/* However long the token is valid: its row is made anew if it is used after that. */
+static int64_t row_expires_ms(int64_t now_ms, int64_t expires_s)
+{
+    int64_t until_ms = (expires_s + JWT_LEEWAY_S) * 1000;
+
+    return until_ms < now_ms + ROW_LIFE_MS ? until_ms : now_ms + ROW_LIFE_MS;
+}
+
 void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
 {
     struct issuers_token token;
@@ -231,7 +240,7 @@ void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
                                  .issued_s = token.times.issued_s,
                                  .session = ex->claims.session,
                                  .now_ms = now_ms,
-                                 .expires_ms = (token.times.expires_s + JWT_LEEWAY_S) * 1000,
+                                 .expires_ms = row_expires_ms(now_ms, token.times.expires_s),
                                  .address = enrolment->address};
         exchange_post(ex, enrolled);
     }

@@ -247,7 +247,7 @@ static int read_key_list(const json_t *list, struct jwks *ret, struct err *err)
         if (read_public_jwk(jwk, &ret->keys[ret->count]))
             ret->count++;
     }
-    return ret->count > 0
+    return ret->count > 0 || json_array_size(list) == 0 /* a provider that is shut off */
                ? 0
                : err_set(err, -E_INVALID,
                          "none of its keys is of use: public keys with a kid, for signatures by "

@@ -1,6 +1,7 @@
 """Tokens of identity providers, their users and groups: doc/api.md § Tokens of an identity provider."""
 
 import hashlib
+import datetime
 import json
 import re
 import uuid
@@ -301,6 +302,17 @@ def test_keys_are_read_again_at_sighup_and_those_that_are_gone_open_nothing(make
     server.reload()
     assert not opens(server, old)
     assert opens(server, provider.token(key=new))
+    provider.publish()
+    server.reload()
+    assert not opens(server, provider.token(key=new))
+
+
+@everywhere
+def test_a_token_that_never_expires_is_in_the_store_for_a_day(shared, corp):
+    token = corp.token("forever", exp=9 * 10**15)
+    (session,) = bearer(shared, token).get("/User/Sessions").json()["data"]
+    day = datetime.timedelta(days=1)
+    assert datetime.datetime.fromisoformat(session["expiresAt"].rstrip("Z")) <= datetime.datetime.utcnow() + day
 
 
 def test_an_unknown_key_is_looked_for_in_the_file_every_30_seconds(clock, make_server, tmp_path):
@@ -314,7 +326,7 @@ def test_an_unknown_key_is_looked_for_in_the_file_every_30_seconds(clock, make_s
 
 
 ODD_SETS = {
-    "no JSON": "{", "no set": "[]", "no keys": '{"keys": []}', "keys twice": '{"keys": [], "keys": []}', "keys that are none": '{"keys": [1, null, [], {}]}',
+    "no JSON": "{", "no set": "[]", "no keys": '{}', "keys twice": '{"keys": [], "keys": []}', "keys that are none": '{"keys": [1, null, [], {}]}',
     "too many": json.dumps({"keys": [{}] * 65}), "too long": '{"keys": [' + " " * 300000 + "]}",
 }
 
