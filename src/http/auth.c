@@ -271,6 +271,10 @@ static void still_there(struct exchange *ex)
         ex->after_auth(ex);
         return;
     }
+    if (ex->otherwise != NULL) { /* what was accepted before is told */
+        ex->otherwise(ex);
+        return;
+    }
     ex->header_count = 0; /* of the answer that is not sent */
     auth_refuse(ex);
 }

@@ -142,10 +142,10 @@ static void submit_found(struct exchange *ex)
 }
 
 /* The report was accepted, and the answer must say so even if the store cannot report its
- * progress. */
+ * progress. The operation that failed may be any. */
 static void submit_not_found(struct exchange *ex)
 {
-    reply_submitted(ex, &ex->op.find.id);
+    reply_submitted(ex, &ex->act.reference);
 }
 
 static bool any_runs(const struct report *reports, size_t count)
