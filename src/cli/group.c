@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
@@ -102,7 +103,7 @@ static int find_grants(struct command *command, char **ret, struct err *err)
     int rc = store_ask(command->store, &op, err);
 
     *ret = NULL;
-    for (size_t i = 0; rc == 0 && i < op.group_list.count; i++) {
+    for (size_t i = 0; rc == 0 && *ret == NULL && i < op.group_list.count; i++) {
         if (str_eq(op.group_list.groups[i].name, command->name))
             *ret = strdup(op.group_list.groups[i].grants);
     }
@@ -318,10 +319,11 @@ static int check_group_usage(struct command *command)
  * removed. */
 static int take_name(struct command *command, struct err *err)
 {
-    const char *text = command->words.items[1], *colon = strchr(text, ':');
+    const char *text = command->words.items[1], *colon = text != NULL ? strchr(text, ':') : NULL;
     char issuer[CONFIG_ISSUER_NAME_MAX + 1] = "";
     const struct config_issuer *known;
 
+    CHECK(text != NULL); /* check_group_usage() */
     if (colon != NULL && (size_t)(colon - text) < sizeof(issuer))
         memcpy(issuer, text, (size_t)(colon - text));
     known = config_find_issuer(command->settings, issuer);

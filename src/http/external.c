@@ -143,7 +143,7 @@ static void take_names(struct enrolment *enrolment, const struct issuers_token *
     buf_add_format(&identity, "%s\n%s", token->issuer->url, enrolment->subject);
     SHA256((const unsigned char *)buf_str(&identity), identity.len, hash);
     buf_done(&identity);
-    for (int i = 0; i < SUFFIX_BYTES; i++)
+    for (size_t i = 0; i < SUFFIX_BYTES; i++)
         snprintf(suffix + 1 + 2 * i, 3, "%02x", hash[i]);
     snprintf(whole, sizeof(whole), "%s:%s", enrolment->issuer_name, enrolment->subject);
     fits = str_copy(enrolment->name, sizeof(enrolment->name) - sizeof(suffix) + 1, whole);

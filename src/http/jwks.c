@@ -307,7 +307,7 @@ static int der_of(const struct jwks_signed *sealed, unsigned char out[JWKS_SIGNA
     ECDSA_SIG *pair;
     int len;
 
-    if (sealed->signature_len != 2 * COORDINATE_BYTES)
+    if (sealed->signature_len != (size_t)2 * COORDINATE_BYTES)
         return 0;
     pair = ECDSA_SIG_new();
     r = BN_bin2bn(sealed->signature, COORDINATE_BYTES, NULL);

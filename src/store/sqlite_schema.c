@@ -211,7 +211,7 @@ static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN issuer TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE user ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE user ADD COLUMN member_of TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE user ADD COLUMN member_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN member_s INTEGER NOT NULL DEFAULT -1;"
     "CREATE UNIQUE INDEX user_subject ON user (issuer, subject) WHERE issuer <> '';"
     "CREATE TABLE user_group ("
     "  name TEXT PRIMARY KEY,"

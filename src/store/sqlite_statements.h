@@ -12,17 +12,25 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 /* The groups of `user`: those of its identity provider's that there are. */
 #define SQLITE_IS_LINE(lines, line)                                                                \
     "instr(char(10) || " lines " || char(10), char(10) || " line " || char(10)) > 0"
-#define SQLITE_USER_GROUPS                                                                         \
-    "FROM user_group g WHERE user.issuer <> '' AND " SQLITE_IS_LINE("user.member_of", "g.name")
-#define SQLITE_GROUP_GRANTS "(SELECT group_concat(g.grants, char(10)) " SQLITE_USER_GROUPS ")"
+#define SQLITE_USER_GROUPS "FROM user_group g WHERE " SQLITE_IS_LINE("user.member_of", "g.name")
+/* Only of a user of an identity provider, whose member_s is not -1: for the others nothing is run,
+ * and no text is read, which would allocate. */
+#define SQLITE_IF_EXTERNAL(what) "CASE WHEN user.member_s >= 0 THEN " what " END"
+#define SQLITE_GROUP_GRANTS                                                                        \
+    SQLITE_IF_EXTERNAL("(SELECT group_concat(g.grants, char(10)) " SQLITE_USER_GROUPS ")")
+#define SQLITE_GROUP_OPERATES                                                                      \
+    SQLITE_IF_EXTERNAL("EXISTS (SELECT 1 " SQLITE_USER_GROUPS " AND g.operator)")
+#define SQLITE_ISSUER SQLITE_IF_EXTERNAL("user.issuer")
+#define SQLITE_SUBJECT SQLITE_IF_EXTERNAL("user.subject")
+#define SQLITE_GROUPS SQLITE_IF_EXTERNAL("user.member_of")
 
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
-    "user.locked_until_ms, user.allow, user.grants, user.operator OR EXISTS"                       \
-    " (SELECT 1 " SQLITE_USER_GROUPS " AND g.operator), user.active_limit, "                       \
-    "user.running_limit, user.removed, nullif(user.issuer, ''), user.subject, "                    \
-    "user.member_of, " SQLITE_GROUP_GRANTS
+    "user.locked_until_ms, user.allow, user.grants, "                                              \
+    "user.operator OR coalesce(" SQLITE_GROUP_OPERATES ", 0), user.active_limit, "                 \
+    "user.running_limit, user.removed, " SQLITE_ISSUER ", " SQLITE_SUBJECT ", " SQLITE_GROUPS      \
+    ", " SQLITE_GROUP_GRANTS
 enum { SQLITE_USER_COLUMN_COUNT = 16 };
 
 /* What move_report() needs to know before it moves a report. */

@@ -131,7 +131,8 @@ int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, b
     if (found) {
         user.disabled = sql_get_bool(&q, 0);
         user.grants = sql_get_text(&q, 1);
-        user_set_identity(&user, &(struct user_identity){.grants = sql_get_text(&q, 2)});
+        if (!sql_is_null(&q, 2))
+            user_set_identity(&user, &(struct user_identity){.grants = sql_get_text(&q, 2)});
     }
     rc = sql_end(&q, err);
     *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without a name there is no such
