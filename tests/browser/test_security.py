@@ -149,7 +149,7 @@ def test_nothing_of_a_deleted_result_is_in_the_browsers_folder(server, alice, tm
         driver.quit()
     assert holders(tmp_path, marker.encode(), marker.encode("utf-16-le")) == set()
     # The page's own files, which may be kept, are found by the same search.
-    asset = b"fetched by windows of which only the latest are kept"
+    asset = b"the rows of a result, fetched in windows"
     assert poll(lambda: holders(tmp_path, asset), what="the cached page")
 
 
