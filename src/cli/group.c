@@ -205,7 +205,6 @@ static void print_groups_table(const struct store_group_list *list)
 static int print_groups_json(const struct store_group_list *list, struct err *err)
 {
     struct buf b;
-    int rc = 0;
 
     buf_init(&b, INT_MAX);
     buf_add_char(&b, '[');
@@ -219,13 +218,7 @@ static int print_groups_json(const struct store_group_list *list, struct err *er
         user_list_add_entries(&b, "grants", group->grants, '\n');
         buf_add_char(&b, '}');
     }
-    buf_add_str(&b, "]\n");
-    if (buf_failed(&b))
-        rc = err_no_memory(err);
-    else
-        fputs(buf_str(&b), stdout);
-    buf_done(&b);
-    return rc;
+    return user_list_print_json(&b, err);
 }
 
 static int group_list(struct command *command, struct err *err)
@@ -237,8 +230,7 @@ static int group_list(struct command *command, struct err *err)
         rc = print_groups_json(&op.group_list, err);
     else if (rc == 0)
         print_groups_table(&op.group_list);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_errno(err, -E_IO, "cannot write the list");
+    rc = rc ?: user_list_flush(err);
     store_op_done(&op);
     return rc;
 }
@@ -406,11 +398,7 @@ int verb_group(int argc, char **argv)
         rc = check_group_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
-    if (run_group_action(&command, &err) < 0) {
-        say_line(stderr, "reportd group: %s", err.text);
-        if (err.detail[0] != '\0')
-            fprintf(stderr, "reportd group: %s\n", err.detail);
-        return EXIT_FAILED;
-    }
+    if (run_group_action(&command, &err) < 0)
+        return options_failed("group", &err);
     return EXIT_GOOD;
 }

@@ -405,11 +405,7 @@ int verb_key(int argc, char **argv)
         rc = check_key_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
-    if (run_key_action(&command, &err) < 0) {
-        say_line(stderr, "reportd key: %s", err.text); /* it may contain the name of a file */
-        if (err.detail[0] != '\0')
-            fprintf(stderr, "reportd key: %s\n", err.detail);
-        return EXIT_FAILED;
-    }
+    if (run_key_action(&command, &err) < 0)
+        return options_failed("key", &err);
     return EXIT_GOOD;
 }

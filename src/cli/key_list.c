@@ -82,7 +82,6 @@ static void add_listed_key(struct buf *b, const struct store_api_key *key, int64
 static int print_keys_json(const struct store_api_key_list *list, int64_t now_ms, struct err *err)
 {
     struct buf b;
-    int rc = 0;
 
     buf_init(&b, INT_MAX);
     buf_add_char(&b, '[');
@@ -90,13 +89,7 @@ static int print_keys_json(const struct store_api_key_list *list, int64_t now_ms
         buf_add_str(&b, i > 0 ? ",\n" : "");
         add_listed_key(&b, &list->keys[i], now_ms);
     }
-    buf_add_str(&b, "]\n");
-    if (buf_failed(&b))
-        rc = err_set(err, -E_NOMEM, "out of memory");
-    else
-        fputs(buf_str(&b), stdout);
-    buf_done(&b);
-    return rc;
+    return user_list_print_json(&b, err);
 }
 
 int key_list_print(const struct store_api_key_list *list, bool json, int64_t now_ms,
@@ -108,7 +101,5 @@ int key_list_print(const struct store_api_key_list *list, bool json, int64_t now
         rc = print_keys_json(list, now_ms, err);
     else
         print_key_table(list, now_ms);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_errno(err, -E_IO, "cannot write the list");
-    return rc;
+    return rc ?: user_list_flush(err);
 }

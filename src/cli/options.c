@@ -132,3 +132,11 @@ void say_line(FILE *out, const char *format, ...)
     fprintf(out, "%s\n", line != NULL ? line : "out of memory");
     free(line);
 }
+
+int options_failed(const char *verb, const struct err *err)
+{
+    say_line(stderr, "reportd %s: %s", verb, err->text); /* it may contain the name of a file */
+    if (err->detail[0] != '\0')
+        fprintf(stderr, "reportd %s: %s\n", verb, err->detail);
+    return EXIT_FAILED;
+}

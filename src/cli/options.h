@@ -41,6 +41,9 @@ int options_wrong(const char *verb, const char *format, ...) __attribute__((form
 /* Print one line, without control characters: it may quote what somebody else has written. */
 void say_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Print why a verb failed, without control characters, and the detail; returns EXIT_FAILED. */
+int options_failed(const char *verb, const struct err *err);
+
 /* As a macro it lets the compiler see that. */
 #define options_wrong(...)                                                                         \
     __extension__({                                                                                \

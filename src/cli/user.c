@@ -699,11 +699,7 @@ int verb_user(int argc, char **argv)
         rc = check_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
-    if (run_action(&command, &err) < 0) {
-        say_line(stderr, "reportd user: %s", err.text); /* it may contain the name of a file */
-        if (err.detail[0] != '\0')
-            fprintf(stderr, "reportd user: %s\n", err.detail);
-        return EXIT_FAILED;
-    }
+    if (run_action(&command, &err) < 0)
+        return options_failed("user", &err);
     return EXIT_GOOD;
 }

@@ -96,10 +96,27 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     buf_add_char(b, '}');
 }
 
+int user_list_print_json(struct buf *b, struct err *err)
+{
+    int rc = 0;
+
+    buf_add_str(b, "]\n");
+    if (buf_failed(b))
+        rc = err_no_memory(err);
+    else
+        fputs(buf_str(b), stdout);
+    buf_done(b);
+    return rc;
+}
+
+int user_list_flush(struct err *err)
+{
+    return fflush(stdout) != 0 ? err_errno(err, -E_IO, "cannot write the list") : 0;
+}
+
 static int print_users_json(const struct user *users, size_t count, int64_t now_ms, struct err *err)
 {
     struct buf b;
-    int rc = 0;
 
     buf_init(&b, INT_MAX);
     buf_add_char(&b, '[');
@@ -107,13 +124,7 @@ static int print_users_json(const struct user *users, size_t count, int64_t now_
         buf_add_str(&b, i > 0 ? ",\n" : "");
         add_user(&b, &users[i], now_ms);
     }
-    buf_add_str(&b, "]\n");
-    if (buf_failed(&b))
-        rc = err_set(err, -E_NOMEM, "out of memory");
-    else
-        fputs(buf_str(&b), stdout);
-    buf_done(&b);
-    return rc;
+    return user_list_print_json(&b, err);
 }
 
 int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
@@ -125,7 +136,5 @@ int user_list_print(const struct user *users, size_t count, bool json, int64_t n
         rc = print_users_json(users, count, now_ms, err);
     else
         print_table(users, count, now_ms);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_errno(err, -E_IO, "cannot write the list");
-    return rc;
+    return rc ?: user_list_flush(err);
 }

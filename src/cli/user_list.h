@@ -19,3 +19,8 @@ int user_list_print(const struct user *users, size_t count, bool json, int64_t n
 void user_list_print_entries(const char *list, char between, const char *if_none);
 /* … or add it as a member of an object, a JSON array. */
 void user_list_add_entries(struct buf *b, const char *key, const char *list, char between);
+
+/* The end of any list of users, groups or keys. Close the JSON array in `b`, print it, and
+ * buf_done() it: -E_NOMEM if there was no room. */
+int user_list_print_json(struct buf *b, struct err *err);
+int user_list_flush(struct err *err); /* -E_IO */
