@@ -126,10 +126,9 @@ def test_on_every_node_the_user_is_dead_when_the_command_returns(make_cluster):
 def test_who_gets_the_name_again_is_another_user(shared):
     leaver = Leaver(shared)
     key = {"Idempotency-Key": new_marker("key")}
-    first = leaver.client.submit("Quick", {"ProductID": "1"}, key).json()["data"]
-    leaver.client.finish(first)
     with Events(leaver.client) as events:
-        poll(lambda: events.seen or events.comments or events.answer)
+        first = leaver.client.submit("Quick", {"ProductID": "1"}, key).json()["data"]
+        events.wait_for(first, "complete")
         last_id = events.last_id
     refresh = leaver.client.refresh_token
     before = shared.store.sql("SELECT max(id) FROM " + ("user" if shared.store.kind == "sqlite" else "account"))[0]
@@ -141,10 +140,10 @@ def test_who_gets_the_name_again_is_another_user(shared):
     answer = Client(shared.url, token=leaver.client.token).call("POST", "/User/RefreshToken", json={"refreshToken": refresh})
     assert answer.status_code == 401
     assert client.references() == [] and client.state(first) != "complete"
-    assert client.submit("Quick", {"ProductID": "2"}, key).json()["data"] != first
     with Events(client, last_id) as events:
-        poll(lambda: events.seen)
-        assert not events.of(first)
+        second = client.submit("Quick", {"ProductID": "2"}, key).json()["data"]
+        events.wait_for(second, "complete")
+        assert second != first and not events.of(first)
     shared.user("remove", leaver.name)
 
 
