@@ -27,6 +27,7 @@ LDFLAGS_cover := --coverage
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) libcurl 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CTL_LIBS := $(shell pkg-config --libs $(CTL_PKGS) 2>/dev/null)
+CURL_LIBS := $(shell pkg-config --libs libcurl 2>/dev/null)
 TEST_LIBS := $(shell pkg-config --libs $(TEST_PKGS) 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Isrc -pthread $(WARN) $(WERROR) $(CFLAGS_$(MODE)) \
 	$(PKG_CFLAGS) $(CFLAGS)
@@ -76,7 +77,7 @@ $(O)/obj/http/common.o: src/http/openapi.json
 include tests/fuzz/Makefile.inc
 
 $(O)/reportd: $(O)/obj/cli/main.o $(LIB)
-	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
+	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS) $(CURL_LIBS)
 
 # What tests/e2e preload into the programs: no sanitizer of its own.
 $(O)/%.so: tests/e2e/%.c

@@ -39,7 +39,7 @@ static void warn_of_variable(void *context, const char *variable, const char *ne
 static int run_verb(const struct verb *verb, int argc, char **argv)
 {
     /* serve logs them itself. */
-    if (verb->run != verb_serve && verb->run != verb_worker)
+    if (verb->run != verb_serve && verb->run != verb_worker && verb->run != verb_fetch)
         config_each_unknown_variable(warn_of_variable, argv[0]);
     return verb->run(argc, argv);
 }

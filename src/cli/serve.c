@@ -385,6 +385,7 @@ static void drain_node(struct node *node)
     if (node->streams != NULL)
         streams_stop(node->streams);
     choices_stop(node->choices);
+    issuers_stop(node->issuers);
     server_drain(node->server);
     auditor_free(node->auditor);
     purger_stop(node->purger);

@@ -76,13 +76,9 @@ static int check_keys(const struct config *config)
 
 static int check_issuer_keys(const struct config *config)
 {
-    struct issuers *issuers = NULL;
     struct err err = {0};
 
-    if (issuers_new(config, NULL, &issuers, &err) < 0)
-        return serve_check_problem(err.text);
-    issuers_free(issuers);
-    return 0;
+    return issuers_check(config, &err) < 0 ? serve_check_problem(err.text) : 0;
 }
 
 static int check_trail(const struct config *config)

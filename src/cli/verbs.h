@@ -30,7 +30,8 @@
       "Restore what was not deleted since")                                                        \
     X(migrate, "migrate", "[-c FILE] [--undo] OLD", "Move an embedded store to PostgreSQL")        \
     X(demo, "demo", "DIR [--entities N] [--seed S] [--force]", "Make the demo registry")           \
-    X(worker, "worker", "", "Run one worker (started by serve, not by hand)")
+    X(worker, "worker", "", "Run one worker (started by serve, not by hand)")                      \
+    X(fetch, "fetch", "", "Fetch keys over https (started by serve, not by hand)")
 
 /* Each gets argv with argv[0] = the verb; returns the exit status: 0 good, 1 failed, 2 usage. */
 #define X(function, name, arguments, what) int verb_##function(int argc, char **argv);

@@ -174,7 +174,8 @@ struct config_source {
 enum { CONFIG_ISSUER_NAME_MAX = 32 };
 struct config_issuer {
     char *name, *url, *audience; /* tokens have the url as iss, and the audience in aud */
-    char *keys;                  /* path of a JWK Set */
+    char *keys;                  /* path of a JWK Set, or its URL: config_is_url() */
+    char *keys_ca;               /* path of the authorities of that URL; NULL: the system's */
     char *user_claim;            /* names the user */
     char *groups_claim;          /* the claim with the user's groups; NULL: none */
 };
@@ -216,6 +217,8 @@ const char *config_timezone(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
 
+/* Of an issuer's keys: http or https. */
+bool config_is_url(const char *keys);
 /* In any case; borrowed; NULL if there is no such issuer. */
 const struct config_issuer *config_find_issuer(const struct config *config, const char *name);
 

@@ -206,8 +206,8 @@ static void adopt_source(const struct config_comparison *all, const struct confi
 static bool is_same_issuer(const struct config_issuer *a, const struct config_issuer *b)
 {
     return b != NULL && str_eq(a->url, b->url) && str_eq(a->audience, b->audience) &&
-           str_eq(a->keys, b->keys) && str_eq(a->user_claim, b->user_claim) &&
-           str_eq(a->groups_claim, b->groups_claim);
+           str_eq(a->keys, b->keys) && str_eq(a->keys_ca, b->keys_ca) &&
+           str_eq(a->user_claim, b->user_claim) && str_eq(a->groups_claim, b->groups_claim);
 }
 
 /* The issuers in `a` that are not in `b`. */

@@ -4,14 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/str.h"
+
+enum { KEYS_URL_MAX = 2048 };
 
 cfg_opt_t config_issuer_section(void)
 {
-    static cfg_opt_t options[] = {
-        CFG_STR("url", NULL, CFGF_NODEFAULT),          CFG_STR("audience", NULL, CFGF_NODEFAULT),
-        CFG_STR("keys", NULL, CFGF_NODEFAULT),         CFG_STR("user_claim", "sub", CFGF_NONE),
-        CFG_STR("groups_claim", NULL, CFGF_NODEFAULT), CFG_END()};
+    static cfg_opt_t options[] = {CFG_STR("url", NULL, CFGF_NODEFAULT),
+                                  CFG_STR("audience", NULL, CFGF_NODEFAULT),
+                                  CFG_STR("keys", NULL, CFGF_NODEFAULT),
+                                  CFG_STR("keys_ca", NULL, CFGF_NODEFAULT),
+                                  CFG_STR("user_claim", "sub", CFGF_NONE),
+                                  CFG_STR("groups_claim", NULL, CFGF_NODEFAULT),
+                                  CFG_END()};
 
     return (cfg_opt_t)CFG_SEC("issuer", options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 }
@@ -33,19 +39,72 @@ static char *copy_value(cfg_t *section, const char *key)
     return text != NULL && *text != '\0' ? strdup(text) : NULL;
 }
 
+/* NULL: as copy_value(). */
+static char *copy_path(const struct config *config, cfg_t *section, const char *key)
+{
+    char *value = copy_value(section, key), *path;
+
+    if (value == NULL || config_is_url(value))
+        return value;
+    path = config_join_path(config->folder, value);
+    free(value);
+    return path;
+}
+
+bool config_is_url(const char *keys)
+{
+    return str_starts(keys, "https://") || str_starts(keys, "http://");
+}
+
+/* Whoever can change what comes over the network makes the keys: only on this machine nobody can
+ * without TLS. */
+static bool is_safe_url(const char *url)
+{
+    const char *host = strchr(url, '/') + 2;
+    size_t len = strcspn(host, "/?"), name_len = strcspn(host, ":/?");
+    char text[ADDRESS_TEXT] = "";
+    struct address address;
+
+    if (strlen(url) > KEYS_URL_MAX || len == 0 || strpbrk(url, " #\\") != NULL ||
+        memchr(host, '@', len) != NULL)
+        return false;
+    if (str_starts(url, "https:"))
+        return true;
+    if (host[0] == '[')
+        name_len = strcspn(++host, "]");
+    if (name_len >= sizeof(text))
+        return false;
+    memcpy(text, host, name_len);
+    return str_eq(text, "localhost") ||
+           (address_read(text, &address) && address_is_loopback(&address));
+}
+
+static int check_keys_place(const struct config *config, const struct config_issuer *issuer,
+                            struct err *err)
+{
+    if (config_is_url(issuer->keys) && !is_safe_url(issuer->keys))
+        return err_set(err, -E_CONFIG,
+                       "%s: issuer %s: keys is a file or an https URL without a user and a #; http "
+                       "only on this machine (http://127.0.0.1:8000/jwks)",
+                       config->file, issuer->name);
+    if (issuer->keys_ca != NULL && !str_starts(issuer->keys, "https://"))
+        return err_set(err, -E_CONFIG, "%s: issuer %s: keys_ca is for an https URL in keys",
+                       config->file, issuer->name);
+    return 0;
+}
+
 static int take_issuer(struct config *config, cfg_t *section, struct config_issuer *ret,
                        struct err *err)
 {
     const char *name = cfg_title(section);
-    char *keys = copy_value(section, "keys");
 
     ret->name = strdup(name);
     ret->url = copy_value(section, "url");
     ret->audience = copy_value(section, "audience");
-    ret->keys = keys != NULL ? config_join_path(config->folder, keys) : NULL;
+    ret->keys = copy_path(config, section, "keys");
+    ret->keys_ca = copy_path(config, section, "keys_ca");
     ret->user_claim = copy_value(section, "user_claim");
     ret->groups_claim = copy_value(section, "groups_claim");
-    free(keys);
     if (!is_issuer_name(name))
         return err_set(err, -E_CONFIG,
                        "%s: issuer '%s': a name has 1 to %d letters, digits and _ - .",
@@ -53,9 +112,10 @@ static int take_issuer(struct config *config, cfg_t *section, struct config_issu
     if (ret->url == NULL || ret->audience == NULL || ret->keys == NULL || ret->user_claim == NULL)
         return err_set(err, -E_CONFIG,
                        "%s: issuer %s takes url, the iss of its tokens; audience, which their aud "
-                       "has for this server; and keys, a file with its public keys (a JWK Set)",
+                       "has for this server; and keys, a file or https URL with its public keys "
+                       "(a JWK Set)",
                        config->file, name);
-    return 0;
+    return check_keys_place(config, ret, err);
 }
 
 /* A token names its issuer by the url. */
@@ -101,6 +161,7 @@ void config_issuers_free(struct config *config)
         free(issuer->url);
         free(issuer->audience);
         free(issuer->keys);
+        free(issuer->keys_ca);
         free(issuer->user_claim);
         free(issuer->groups_claim);
     }

@@ -118,9 +118,10 @@ static bool enter_by_key(struct exchange *ex)
 
 /* ---- access tokens ---- */
 
-/* Verify the token, unless it is `known`, or read the key; false: replied. */
+/* Verify the token, unless it is `known`, or read the key; false: replied, or waits for keys of an
+ * identity provider and comes back to `again`. */
 static bool read_access_token(struct exchange *ex, const char *text,
-                              const struct cached_token *known)
+                              const struct cached_token *known, exchange_step *again)
 {
     int rc = text != NULL ? 1 : 0;
 
@@ -131,7 +132,7 @@ static bool read_access_token(struct exchange *ex, const char *text,
     else if (text != NULL)
         rc = token_read(ex->services->token_keys, text, &ex->claims);
     if (rc == 0 && text != NULL && external_is(ex, text))
-        return external_read(ex, text);
+        return external_read(ex, text, again);
     if (rc < 0)
         exchange_fail(ex, rc, "no memory to read a token");
     else if (rc == 0)
@@ -142,7 +143,7 @@ static bool read_access_token(struct exchange *ex, const char *text,
 bool auth_signature(struct exchange *ex)
 {
     return (ex->claims.issued_s != 0 ||
-            (!auth_refuse_key(ex) && read_access_token(ex, given_token(ex), NULL))) &&
+            (!auth_refuse_key(ex) && read_access_token(ex, given_token(ex), NULL, NULL))) &&
            !external_refuse(ex, "renew or end your session");
 }
 
@@ -244,7 +245,7 @@ void auth_token(struct exchange *ex)
 
     ex->age = token_cache_age(ex->services->token_cache);
     known = text != NULL ? token_cache_find(ex->services->token_cache, text) : NULL;
-    if (!read_access_token(ex, text, known)) {
+    if (!read_access_token(ex, text, known, auth_token)) {
         cached_token_release(known);
         return;
     }

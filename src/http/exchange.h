@@ -103,6 +103,7 @@ struct exchange {
     const struct user *user;    /* ROUTE_TOKEN, ROUTE_OPERATOR; the bearer's */
     struct token_claims claims; /* of the token */
     bool enrolled;              /* the token's first request: its user has been looked up */
+    bool awaited_keys;          /* it has waited for the keys of an identity provider */
     struct cached_token *cached_token; /* held */
     exchange_step *after_auth;         /* of auth_again() */
     struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */

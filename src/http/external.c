@@ -55,25 +55,80 @@ static struct guid session_of(const char *text)
     return id;
 }
 
-/* False: replied. */
-static bool verify_or_refuse(struct exchange *ex, const char *text, struct issuers_token *ret)
+static void refuse_unknown_key(struct exchange *ex)
+{
+    exchange_add_header(ex, MHD_HTTP_HEADER_RETRY_AFTER, "%d", ISSUER_KEYS_AGAIN_MS / 1000);
+    exchange_fail(ex, -E_BUSY,
+                  "The key of the token is not known here, and the keys of its identity provider "
+                  "cannot be fetched: try again later, with the same token.");
+}
+
+/* As issuers_verify(); replied unless it is GOOD or LATER. */
+static int verify_or_refuse(struct exchange *ex, const char *text, struct issuers_token *ret)
 {
     jwt_why why = "";
     int64_t now_s = store_now_ms(ex->services->store) / 1000;
     int rc = issuers_verify(ex->services->issuers, text, now_s, ret, &why);
 
-    if (rc < 0)
+    if (rc == -E_BUSY)
+        refuse_unknown_key(ex);
+    else if (rc < 0)
         exchange_fail(ex, rc, "no memory to verify a token");
-    else if (rc == 0)
+    else if (rc == ISSUERS_WRONG)
         refuse_external(ex, why);
-    return rc == 1;
+    return rc;
 }
 
-bool external_read(struct exchange *ex, const char *text)
+/* ---- waiting for a key ---- */
+
+struct key_wait {
+    struct issuer_keys_wait wait;
+    struct exchange *ex;
+    exchange_step *again;
+};
+
+static void on_keys(struct issuer_keys_wait *wait)
+{
+    exchange_wake(container_of(wait, struct key_wait, wait)->ex);
+}
+
+static void keys_came(struct exchange *ex)
+{
+    struct key_wait *wait = ex->state;
+    exchange_step *again = wait->again;
+
+    free(wait);
+    ex->state = NULL;
+    ex->state_free = NULL;
+    ex->awaited_keys = true;
+    again(ex);
+}
+
+static void await_keys(struct exchange *ex, struct issuer_keys *keys, exchange_step *again)
+{
+    struct key_wait *wait = malloc(sizeof(*wait));
+
+    if (wait == NULL) {
+        exchange_fail(ex, -E_NOMEM, "out of memory");
+        return;
+    }
+    *wait = (struct key_wait){.wait.done = on_keys, .ex = ex, .again = again};
+    ex->state = wait;
+    ex->state_free = free;
+    exchange_await(ex, keys_came);
+    issuer_keys_await(keys, &wait->wait);
+}
+
+bool external_read(struct exchange *ex, const char *text, exchange_step *again)
 {
     struct issuers_token token;
+    int answer = verify_or_refuse(ex, text, &token);
 
-    if (!verify_or_refuse(ex, text, &token))
+    if (answer == ISSUERS_LATER && again != NULL && !ex->awaited_keys)
+        await_keys(ex, token.keys, again);
+    else if (answer == ISSUERS_LATER)
+        refuse_unknown_key(ex);
+    if (answer != ISSUERS_GOOD)
         return false;
     ex->claims = (struct token_claims){.session = session_of(text),
                                        .access = session_of(text),
@@ -225,8 +280,15 @@ void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
     struct enrolment *enrolment;
     int64_t now_ms = store_now_ms(ex->services->store);
 
-    if (!verify_or_refuse(ex, text, &token))
+    switch (verify_or_refuse(ex, text, &token)) {
+    case ISSUERS_GOOD:
+        break;
+    case ISSUERS_LATER: /* its key has gone just now */
+        refuse_unknown_key(ex);
         return;
+    default:
+        return;
+    }
     enrolment = new_enrolment(ex, &token);
     if (enrolment != NULL) {
         ex->enrolled = true;

@@ -1,159 +1,29 @@
-/* src/http/issuers.c -- the current keys of each identity provider. */
+/* src/http/issuers.c -- which identity provider a token is of, and whether it holds. */
 #include "http/issuers.h"
 
-#include <fcntl.h>
-#include <sodium.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/file.h"
-#include "base/log.h"
 #include "base/str.h"
-#include "base/thread.h"
-#include "core/rights.h"
-
-/* A set of keys, for as long as somebody verifies with it. */
-struct key_set {
-    atomic_int holders;
-    unsigned char digest[crypto_generichash_BYTES]; /* of its text */
-    struct jwks *keys;
-};
 
 struct provider {
     const struct config_issuer *config;
-    struct lock lock;
-    struct key_set *set;
-    int64_t read_ms; /* UTC: when it was read, or tried to */
+    struct issuer_keys *keys;
 };
 
 struct issuers {
-    struct token_cache *token_cache;
     size_t count;
     struct provider providers[];
 };
 
-/* ---- sets ---- */
+/* ---- start and end ---- */
 
-static void key_set_release(struct key_set *set)
+int issuers_check(const struct config *config, struct err *err)
 {
-    if (set == NULL || atomic_fetch_sub(&set->holders, 1) != 1)
-        return;
-    jwks_free(set->keys);
-    free(set);
-}
+    int rc = 0;
 
-static int key_set_new(const struct buf *text, struct key_set **ret, struct err *err)
-{
-    struct key_set *set = calloc(1, sizeof(*set));
-    int rc =
-        set == NULL ? err_no_memory(err) : jwks_read(buf_str(text), text->len, &set->keys, err);
-
-    if (rc < 0) {
-        free(set);
-        return rc;
-    }
-    atomic_init(&set->holders, 1);
-    crypto_generichash(set->digest, sizeof(set->digest), (const unsigned char *)buf_str(text),
-                       text->len, NULL, 0);
-    *ret = set;
-    return 0;
-}
-
-static struct key_set *hold_keys(struct provider *provider)
-{
-    struct key_set *set;
-
-    lock_take(&provider->lock);
-    set = provider->set;
-    atomic_fetch_add(&set->holders, 1);
-    lock_release(&provider->lock);
-    return set;
-}
-
-/* ---- reading ---- */
-
-static int read_jwks_file(const char *path, struct buf *ret, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int rc = fd < 0 || file_append(fd, ret) < 0 ? err_errno(err, -E_IO, "it can't be read") : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return rc == 0 && buf_failed(ret)
-               ? err_set(err, -E_INVALID, "it has more than %d bytes", JWKS_TEXT_MAX)
-               : rc;
-}
-
-static int read_provider_keys(const struct config_issuer *config, struct key_set **ret,
-                              struct err *err)
-{
-    struct buf text;
-    struct err why = {0};
-    int rc;
-
-    buf_init(&text, JWKS_TEXT_MAX);
-    rc = rights_check_file("the file", config->keys, &why)
-             ?: read_jwks_file(config->keys, &text, &why)
-             ?: key_set_new(&text, ret, &why);
-    buf_done(&text);
-    return rc == 0 ? 0
-                   : err_set(err, rc == -E_NOMEM ? rc : -E_CONFIG,
-                             "the keys of the issuer %s, '%s', are of no use: %.300s", config->name,
-                             config->keys, why.text);
-}
-
-/* Takes `set`. */
-static void adopt_keys(struct issuers *issuers, struct provider *provider, struct key_set *set)
-{
-    size_t count = jwks_count(set->keys);
-    struct key_set *old;
-    bool same;
-
-    lock_take(&provider->lock);
-    old = provider->set;
-    same = memcmp(old->digest, set->digest, sizeof(set->digest)) == 0;
-    provider->set = set;
-    lock_release(&provider->lock);
-    key_set_release(old);
-    if (same)
-        return;
-    if (issuers->token_cache != NULL)
-        token_cache_forget(issuers->token_cache);
-    log_info("issuer.keys", "issuer=%s keys=%zu", provider->config->name, count);
-}
-
-static void read_again(struct issuers *issuers, struct provider *provider)
-{
-    struct key_set *set = NULL;
-    struct err err = {0};
-
-    if (read_provider_keys(provider->config, &set, &err) < 0)
-        log_error("issuer.unusable", "issuer=%s error=%s", provider->config->name, err.text);
-    else
-        adopt_keys(issuers, provider, set);
-}
-
-/* Only one thread reads; the others go on without: false. */
-static bool may_read_again(struct provider *provider)
-{
-    int64_t now_ms = clock_now_ms();
-    bool may;
-
-    lock_take(&provider->lock);
-    may = now_ms - provider->read_ms >= ISSUERS_AGAIN_MS || now_ms < provider->read_ms;
-    if (may)
-        provider->read_ms = now_ms;
-    lock_release(&provider->lock);
-    return may;
-}
-
-void issuers_reload(struct issuers *issuers)
-{
-    for (size_t i = 0; i < issuers->count; i++)
-        read_again(issuers, &issuers->providers[i]);
+    for (size_t i = 0; rc == 0 && i < config->issuer_count; i++)
+        rc = issuer_keys_check(&config->issuers[i], err);
+    return rc;
 }
 
 int issuers_new(const struct config *config, struct token_cache *token_cache, struct issuers **ret,
@@ -165,14 +35,11 @@ int issuers_new(const struct config *config, struct token_cache *token_cache, st
 
     if (issuers == NULL)
         return err_no_memory(err);
-    issuers->token_cache = token_cache;
     while (rc == 0 && issuers->count < count) {
         struct provider *provider = &issuers->providers[issuers->count];
 
         provider->config = &config->issuers[issuers->count++];
-        provider->read_ms = clock_now_ms();
-        lock_init(&provider->lock);
-        rc = read_provider_keys(provider->config, &provider->set, err);
+        rc = issuer_keys_new(provider->config, token_cache, &provider->keys, err);
     }
     if (rc < 0) {
         issuers_free(issuers);
@@ -182,43 +49,49 @@ int issuers_new(const struct config *config, struct token_cache *token_cache, st
     return 0;
 }
 
+void issuers_stop(struct issuers *issuers)
+{
+    for (size_t i = 0; issuers != NULL && i < issuers->count; i++)
+        issuer_keys_stop(issuers->providers[i].keys);
+}
+
 void issuers_free(struct issuers *issuers)
 {
     if (issuers == NULL)
         return;
-    for (size_t i = 0; i < issuers->count; i++) {
-        key_set_release(issuers->providers[i].set);
-        lock_done(&issuers->providers[i].lock);
-    }
+    for (size_t i = 0; i < issuers->count; i++)
+        issuer_keys_free(issuers->providers[i].keys);
     free(issuers);
+}
+
+void issuers_reload(struct issuers *issuers)
+{
+    for (size_t i = 0; i < issuers->count; i++)
+        issuer_keys_reload(issuers->providers[i].keys);
 }
 
 /* ---- tokens ---- */
 
-/* As jwt_verify(). */
-static int verify_with_set(struct provider *provider, const struct jwt *jwt)
+static int verify_signature(struct issuer_keys *keys, const struct jwt *jwt, jwt_why *ret_why)
 {
-    struct key_set *set = hold_keys(provider);
-    int answer = jwt_verify(jwt, set->keys);
+    int answer = issuer_keys_verify(keys, jwt);
+    enum issuer_keys_more more = ISSUER_KEYS_ALL;
 
-    key_set_release(set);
-    return answer;
-}
-
-static int verify_signature(struct issuers *issuers, struct provider *provider,
-                            const struct jwt *jwt, jwt_why *ret_why)
-{
-    int answer = verify_with_set(provider, jwt);
-
-    if (answer == JWKS_UNKNOWN && may_read_again(provider)) {
-        read_again(issuers, provider);
-        answer = verify_with_set(provider, jwt);
-    }
+    if (answer == JWKS_UNKNOWN)
+        more = issuer_keys_ask(keys);
+    if (more == ISSUER_KEYS_COMING)
+        return ISSUERS_LATER;
+    if (more == ISSUER_KEYS_UNKNOWN)
+        return -E_BUSY;
+    if (answer == JWKS_UNKNOWN)
+        answer = issuer_keys_verify(keys, jwt);
     if (answer == JWKS_UNKNOWN)
         *ret_why = "its issuer has no key with its kid";
     else if (answer == JWKS_WRONG)
         *ret_why = "its signature is wrong";
-    return answer == JWKS_GOOD || answer < 0 ? answer : 0;
+    if (answer < 0)
+        return answer;
+    return answer == JWKS_GOOD ? ISSUERS_GOOD : ISSUERS_WRONG;
 }
 
 static struct provider *find_provider(struct issuers *issuers, const struct jwt *jwt)
@@ -241,13 +114,14 @@ static int verify_parts(struct issuers *issuers, int64_t now_s, struct issuers_t
 
     if (provider == NULL) {
         *ret_why = "its iss is of no configured issuer";
-        return 0;
+        return ISSUERS_WRONG;
     }
     token->issuer = provider->config;
+    token->keys = provider->keys;
     terms.issuer = token->issuer->url;
     terms.audience = token->issuer->audience;
     rc = jwt_check(&token->jwt, &terms, &token->times, ret_why);
-    return rc == 1 ? verify_signature(issuers, provider, &token->jwt, ret_why) : rc;
+    return rc == 1 ? verify_signature(provider->keys, &token->jwt, ret_why) : rc;
 }
 
 int issuers_verify(struct issuers *issuers, const char *text, int64_t now_s,
@@ -258,9 +132,10 @@ int issuers_verify(struct issuers *issuers, const char *text, int64_t now_s,
 
     if (rc == 1)
         rc = verify_parts(issuers, now_s, &token, ret_why);
-    if (rc == 1)
-        *ret = token;
-    else
+    if (rc != ISSUERS_GOOD) {
         jwt_done(&token.jwt);
+        token.jwt = (struct jwt){0};
+    }
+    *ret = token;
     return rc;
 }

@@ -3,30 +3,35 @@
 #pragma once
 
 #include "core/config.h"
+#include "http/issuer_keys.h"
 #include "http/jwt.h"
 #include "http/token_cache.h"
 
 struct issuers;
 
-/* Read the keys of each. -E_CONFIG names a file that cannot be read or has none. Both are borrowed;
- * `token_cache`, which may be NULL, forgets all tokens when keys have changed, since a token that a
- * removed key has signed is no longer valid. *ret is yours. */
+/* -E_CONFIG: a start would fail, and why. */
+int issuers_check(const struct config *config, struct err *err);
+/* Read the keys of each, as issuer_keys_new(). *ret is yours. */
 int issuers_new(const struct config *config, struct token_cache *token_cache, struct issuers **ret,
                 struct err *err);
+void issuers_stop(struct issuers *issuers); /* issuer_keys_stop(); NULL is fine */
 void issuers_free(struct issuers *issuers); /* NULL is fine */
 
-/* A valid token. */
 struct issuers_token {
-    struct jwt jwt; /* jwt_done() */
-    struct jwt_times times;
     const struct config_issuer *issuer;
+    struct issuer_keys *keys; /* of that issuer */
+    struct jwt jwt;           /* if it holds: jwt_done() */
+    struct jwt_times times;
 };
 
-enum { ISSUERS_AGAIN_MS = 30000 };
-/* 1: a configured issuer has signed it for this server, and *ret is yours; 0 with a reason;
- * -E_NOMEM. A `kid` that is unknown makes it read the keys again, once in ISSUERS_AGAIN_MS. */
+enum issuers_answer {
+    ISSUERS_WRONG, /* *ret_why says why */
+    ISSUERS_GOOD,  /* a configured issuer has signed it for this server: ret->jwt is yours */
+    ISSUERS_LATER, /* its key may be among those that ret->keys is fetching: issuer_keys_await() */
+};
+/* An answer, -E_NOMEM, or -E_BUSY: its key is unknown, and cannot be fetched now. */
 int issuers_verify(struct issuers *issuers, const char *text, int64_t now_s,
                    struct issuers_token *ret, jwt_why *ret_why);
 
-/* Read all keys again; a file that cannot be read is logged, and its keys stay. */
+/* issuer_keys_reload() of each. */
 void issuers_reload(struct issuers *issuers);

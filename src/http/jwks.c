@@ -268,7 +268,8 @@ int jwks_read(const char *text, size_t len, struct jwks **ret, struct err *err)
     root = json_read(text, len, &where, &starved);
     if (root == NULL)
         return starved ? err_no_memory(err)
-                       : err_set(err, -E_INVALID, "it is not JSON: %s", where.text);
+                       : err_set(err, -E_INVALID, "it is not JSON (line %d, column %d)", where.line,
+                                 where.column);
     jwks = calloc(1, sizeof(*jwks));
     rc =
         jwks == NULL ? err_no_memory(err) : read_key_list(json_object_get(root, "keys"), jwks, err);

@@ -53,15 +53,16 @@ static void make_environment(void)
     }
 }
 
-static int spawn_on(int socket, pid_t *ret_pid)
+static int spawn_on(const char *verb, int socket, pid_t *ret_pid)
 {
-    char log[LOG_WORD];
-    char *const argv[] = {(char[]){"reportd"}, (char[]){"worker"}, log, NULL};
+    char word[16], log[LOG_WORD];
+    char *const argv[] = {(char[]){"reportd"}, word, log, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     int rc;
 
+    str_copy(word, sizeof(word), verb);
     log_word(log);
     pthread_once(&environment_once, make_environment);
     sigemptyset(&none);
@@ -86,15 +87,15 @@ static int spawn_on(int socket, pid_t *ret_pid)
     return rc == 0 ? 0 : -1;
 }
 
-int child_spawn(struct child *ret, int *ret_socket, struct err *err)
+int child_spawn(const char *verb, struct child *ret, int *ret_socket, struct err *err)
 {
     struct child child = {.pidfd = -1};
     int sockets[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-        return err_errno(err, -E_IO, "can't make the socket of a worker");
-    if (spawn_on(sockets[1], &child.pid) < 0) {
-        err_errno(err, -E_IO, "can't start a worker");
+        return err_errno(err, -E_IO, "can't make the socket of a %s", verb);
+    if (spawn_on(verb, sockets[1], &child.pid) < 0) {
+        err_errno(err, -E_IO, "can't start a %s", verb);
         close(sockets[0]);
         close(sockets[1]);
         return -E_IO;
@@ -102,7 +103,7 @@ int child_spawn(struct child *ret, int *ret_socket, struct err *err)
     close(sockets[1]);
     child.pidfd = pidfd_open(child.pid, 0);
     if (child.pidfd < 0) {
-        err_errno(err, -E_IO, "can't watch a worker");
+        err_errno(err, -E_IO, "can't watch a %s", verb);
         close(sockets[0]);
         kill(child.pid, SIGKILL);
         waitpid(child.pid, NULL, 0);

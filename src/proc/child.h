@@ -1,4 +1,5 @@
-/* src/proc/child.h -- a worker as its parent sees it: spawned, killed, reaped. */
+/* src/proc/child.h -- a worker, or another process of this program, as its parent sees it: spawned,
+ * killed, reaped. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,11 +18,11 @@ struct child_end {
     char message[32]; /* "exit 1", "signal 9" */
 };
 
-/* Start this program's `worker` verb (posix_spawn, so that no thread's state crosses a fork) with a
+/* Start this program's `verb` (posix_spawn, so that no thread's state crosses a fork) with a
  * socketpair on WORKER_SOCKET, in a separate process group (serve decides about a terminal's
  * Ctrl-C), with no other descriptor than standard error and only the variables that it needs.
  * *ret_socket is our end of the pair and yours. -E_IO says what failed. */
-int child_spawn(struct child *ret, int *ret_socket, struct err *err);
+int child_spawn(const char *verb, struct child *ret, int *ret_socket, struct err *err);
 
 /* SIGKILL. It still has to be reaped when pidfd becomes readable. */
 void child_kill(const struct child *child);

@@ -279,7 +279,7 @@ static int ensure_worker(struct choices *choices, struct err *err)
 
     if (choices->child.pid > 0)
         return 0;
-    if (child_spawn(&choices->child, &socket, err) < 0)
+    if (child_spawn("worker", &choices->child, &socket, err) < 0)
         return err->code;
     if (channel_open(&choices->channel, choices->loop, socket, err) < 0 ||
         loop_watch(choices->loop, &choices->exit_watch, choices->child.pidfd, EPOLLIN, err) < 0) {

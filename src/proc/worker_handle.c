@@ -237,7 +237,7 @@ void worker_start(struct worker_handle *worker)
 
     CHECK(worker->state == WORKER_ABSENT && worker->job == NULL);
     worker->spawned_ms = clock_mono_ms();
-    if (child_spawn(&worker->child, &socket, &err) < 0) {
+    if (child_spawn("worker", &worker->child, &socket, &err) < 0) {
         log_trouble(&spawn_trouble, &err);
         start_again(worker);
         return;

@@ -60,6 +60,7 @@ def test_a_missing_value_is_told(program, words):
     (REPORTD, "bakup", "there is no verb 'bakup' (did you mean backup?); try: reportd --help"),
     (REPORTD, "--nope", "there is no option --nope; try: reportd --help"),
     (REPORTD, "worker", "it is started by reportd serve, not by hand; try: reportd worker --help"),
+    (REPORTD, "fetch", "it is started by reportd serve, not by hand; try: reportd fetch --help"),
     (REPORTCTL, "lst", "there is no command 'lst' (did you mean list?); try: reportctl --help"),
 ])
 def test_an_unknown_verb_is_told(program, word, said):
@@ -67,7 +68,7 @@ def test_an_unknown_verb_is_told(program, word, said):
     assert done.returncode == 2 and done.stderr.endswith(f": {said}\n")
 
 
-@pytest.mark.parametrize("program, name, verb", [*BOTH, (REPORTD, "reportd", "worker"), (REPORTD, "reportd", None),
+@pytest.mark.parametrize("program, name, verb", [*BOTH, (REPORTD, "reportd", "worker"), (REPORTD, "reportd", "fetch"), (REPORTD, "reportd", None),
                                                  (REPORTCTL, "reportctl", None)])
 def test_the_help_fits_a_terminal_and_its_options_are_in_the_manual(program, name, verb):
     for option in ["--help", "-h"]:
