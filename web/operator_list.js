@@ -13,6 +13,7 @@ export const FILTER = { state: "State", user: "User", report: "ReportName", sour
 
 const FIELDS = { user: "User", report: "Report type", source: "Source" };
 const PAGE = 100, PAGE_MOST = 1000; // reports that are listed
+const COUNTED = 1000; // and that the server counts
 const BAD_REQUEST = 400;
 
 const STATES = ["queued", "processing", "complete", "error"];
@@ -118,7 +119,7 @@ export class List extends ReportList {
     setText(this.none, this.isFiltered() ? "No report matches." : "There are no reports.");
     this.more.hidden = totalCount <= reports.length || this.size >= PAGE_MOST;
     setText(this.beyond, totalCount > reports.length
-      ? `The latest ${number(reports.length)} of ${number(totalCount)}.` : "");
+      ? `The latest ${number(reports.length)} of ${number(totalCount)}${totalCount >= COUNTED ? " or more" : ""}.` : "");
     this.drawCounts(queue);
     this.drawKnown(reports, sources, users);
     this.drawBar();

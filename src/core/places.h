@@ -28,8 +28,9 @@
       "report(seq id user_id state slot attempt failures rows bytes submitted_ms started_ms "      \
       "finished_ms expires_ms digest name message parameters seal_key in_row node token "          \
       "definition key_number wrapped_key result_sealed sealed_parameters sealed_message "          \
-      "sealed_digest footer source) index(report_of_user report_slot report_expiry report_work "   \
-      "report_queue "                                                                              \
+      "sealed_digest footer source) index(report_of_user report_of_type report_slot "              \
+      "report_expiry "                                                                             \
+      "report_work report_queue "                                                                  \
       "report_state report_node report_retried report_wanted report_turn)",                        \
       "", "its row: reference, parameters, message, digest, key of its result",                    \
       "sqlite_tombstone sqlite_delete_row postgres_send_delete_row", "not at all", fsck_rows,      \

@@ -15,6 +15,7 @@ enum {
     PAGE_SIZE_MAX = 1000,
     TYPE_INDENT = 4,
     LINE_MAX_BYTES = 1 << 20,
+    COUNTED_MAX = 1000,
 };
 
 const char *step_text_of(const json_t *object, const char *member)
@@ -161,6 +162,7 @@ static void print_what(const json_t *report)
 static void print_reports(const json_t *data, bool admin)
 {
     const int width = admin ? 16 : 0;
+    long long total = step_number_of(data, "totalCount"), last;
     const json_t *reports = json_object_get(data, "reports");
     const json_t *report;
     size_t i;
@@ -180,8 +182,11 @@ static void print_reports(const json_t *data, bool admin)
             printf("%-*s  ", width, step_text_of(report, "user"));
         print_what(report);
     }
-    fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
-            step_number_of(data, "totalCount"));
+    last = (step_number_of(data, "pageNumber") - 1) * step_number_of(data, "pageSize") +
+           (long long)json_array_size(reports);
+    /* doc/api.md: of all users' reports no more are counted */
+    fprintf(stderr, "%zu of %lld%s reports\n", json_array_size(reports), total,
+            admin && total >= COUNTED_MAX && total > last ? " or more" : "");
 }
 
 int ctl_list(struct ctl *ctl, struct err *err)

@@ -51,10 +51,15 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
     struct store_value from = value_int((arg->page - 1) * arg->page_size);
     struct store_value longest = value_int(STORE_LISTED_MAX + KEYRING_OVERHEAD);
 
+    bool every = arg->state == -1 && arg->name == NULL && arg->types == NULL;
+
     if (arg->user_id == 0)
-        call_run(c, arg->user != NULL ? PG_LIST_ONES : PG_LIST_ALL, value_int(arg->state),
-                 value_text(arg->name), value_text(arg->types), value_text(arg->user), size, from,
-                 longest);
+        call_run(c,
+                 arg->user != NULL ? PG_LIST_ONES
+                 : every           ? PG_LIST_ALL
+                                   : PG_LIST_KINDS,
+                 value_int(arg->state), value_text(arg->name), value_text(arg->types),
+                 value_text(arg->user), size, from, longest, value_int(store_count_most(arg)));
     else
         call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), size, from,
                  value_text(arg->name), longest);

@@ -223,6 +223,8 @@ static const char migration_14[] =
     ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);"
     "CREATE INDEX waiting_turn ON waiting (wanted, turn, first_seq);"
     "CREATE INDEX report_turn ON report (user_id, " POSTGRES_WANTED ", seq) WHERE state = 0;"
+    /* For the operators' list. Few types: so it grows at few places. */
+    "CREATE INDEX report_of_type ON report (name COLLATE \"C\", state, seq) WHERE state IN (2, 3);"
     "ALTER TABLE report ADD COLUMN source text;" /* the source that it uses, while it runs */
     "INSERT INTO waiting (user_id, wanted, turn, first_seq)"
     "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2;"

@@ -59,39 +59,45 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
     return sqlite_read_reports(&q, SQLITE_WITH_PARAMETERS, &arg->reports, &arg->count, err);
 }
 
-static int total_of_all(struct store_conn *conn, struct store_list *arg, struct err *err)
-{
-    bool counted = arg->name == NULL && arg->types == NULL && arg->user == NULL;
-    struct sql q = sql_start(conn,
-                             counted             ? SQL_LIST_TALLY
-                             : arg->user != NULL ? SQL_LIST_ONES_TOTAL
-                                                 : SQL_LIST_ALL_TOTAL,
-                             value_int(arg->state));
+/* The statements for a list of all users, by what is chosen. */
+static const struct list_choice {
+    enum sqlite_statement page, total;
+} list_every = {SQL_LIST_ALL, SQL_LIST_ALL_TOTAL},
+  list_kinds = {SQL_LIST_KINDS, SQL_LIST_KINDS_TOTAL},
+  list_ones = {SQL_LIST_ONES, SQL_LIST_ONES_TOTAL};
 
-    if (!counted)
-        sql_bind(&q, 2,
-                 VALUES(value_text(arg->name), value_text(arg->types), value_text(arg->user),
-                        value_int(0)));
-    if (sql_next(&q))
-        arg->total = sql_get_int(&q, 0);
-    return sql_end(&q, err);
+static const struct list_choice *choose_list(const struct store_list *arg)
+{
+    if (arg->user != NULL)
+        return &list_ones;
+    return arg->state == -1 && arg->name == NULL && arg->types == NULL ? &list_every : &list_kinds;
 }
 
-/* For all users: only a choice by user or type reads each report to count them. Nothing is read
- * beyond the last report that matches. */
+static struct sql start_list_all(struct store_conn *conn, const struct store_list *arg,
+                                 enum sqlite_statement which, int64_t most)
+{
+    return sql_start(conn, which, value_int(arg->state), value_text(arg->name),
+                     value_text(arg->types), value_text(arg->user), value_int(0), value_int(most));
+}
+
+/* For all users. Nothing is read beyond the last report that matches, if that is known. */
 static int list_all(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
-    int64_t from = (arg->page - 1) * arg->page_size, left;
-    int rc = total_of_all(conn, arg, err);
-    struct sql q;
+    const struct list_choice *choice = choose_list(arg);
+    int64_t from = (arg->page - 1) * arg->page_size, most = store_count_most(arg);
+    int64_t size = arg->page_size;
+    struct sql q = start_list_all(conn, arg, choice->total, most);
+    int rc;
 
+    if (sql_next(&q))
+        arg->total = sql_get_int(&q, 0);
+    rc = sql_end(&q, err);
     if (rc < 0)
         return rc;
-    left = arg->total > from ? arg->total - from : 0;
-    q = sql_start(conn, arg->user != NULL ? SQL_LIST_ONES : SQL_LIST_ALL, value_int(arg->state),
-                  value_text(arg->name), value_text(arg->types), value_text(arg->user),
-                  value_int(0), value_int(left < arg->page_size ? left : arg->page_size),
-                  value_int(STORE_LISTED_MAX), value_int(left > 0 ? from : 0));
+    if (arg->total < from + size)
+        size = arg->total > from ? arg->total - from : 0;
+    q = start_list_all(conn, arg, choice->page, size);
+    sql_bind(&q, 7, VALUES(value_int(STORE_LISTED_MAX), value_int(size > 0 ? from : 0)));
     return sqlite_read_reports(&q, SQLITE_WITH_OWNER, &arg->reports, &arg->count, err);
 }
 

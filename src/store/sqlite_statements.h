@@ -53,24 +53,52 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 #define SQLITE_SHORT_PARAMETERS ", iif(length(CAST(parameters AS BLOB)) <= ?7, parameters, NULL)"
 /* For other states the finished reports, which are many, are not read at all. */
 #define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
-/* Reports of any user: in the state ?1, of the type ?2, of the types ?3, of the user ?4, submitted
- * before ?5. All are read in the order of the table; by the index of users only if it is given. */
-#define SQLITE_ANYONES                                                                             \
+/* Reports of any user: in the state ?1, of the type ?2, of the types ?3 … */
+#define SQLITE_OF_KIND                                                                             \
     " AND (?1 = -1 OR state = ?1) AND (?2 IS NULL OR name = ?2)"                                   \
-    " AND (?3 IS NULL OR instr(char(10) || ?3, char(10) || name || char(10)) > 0)"                 \
-    " AND (?4 IS NULL OR user_id = (SELECT user.id FROM user WHERE user.name = ?4))"               \
-    " AND (?5 = 0 OR submitted_ms < ?5)"
+    " AND (?3 IS NULL OR instr(char(10) || ?3, char(10) || name || char(10)) > 0)"
+/* … of the user ?4, submitted before ?5. All are read in the order of the table; by the index of
+ * users only if it is given. */
+#define SQLITE_ANYONES                                                                             \
+    SQLITE_OF_KIND " AND (?4 IS NULL OR user_id = (SELECT user.id FROM user WHERE user.name = "    \
+                   "?4)) AND (?5 = 0 OR submitted_ms < ?5)"
 #define SQLITE_ANYONES_OVER                                                                        \
     " FROM report NOT INDEXED WHERE state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
 #define SQLITE_ONES_OVER                                                                           \
     " FROM report WHERE user_id = (SELECT user.id FROM user WHERE user.name = ?4)"                 \
     " AND state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
-#define SQLITE_ANYONES_ACTIVE                                                                      \
-    " FROM report WHERE state IN (0, 1) AND state NOT IN (2, 3) AND ?1 NOT IN (2, "                \
-    "3)" SQLITE_ANYONES
+/* Of one state, 0 or 1, so that the index has them in the order of the table. */
+#define SQLITE_ANYONES_ACTIVE(one)                                                                 \
+    " FROM report WHERE state = " one " AND state NOT IN (2, 3) AND ?1 IN (-1, " one               \
+    ")" SQLITE_ANYONES
 #define SQLITE_OWNER "(SELECT user.name FROM user WHERE user.id = user_id)"
 #define SQLITE_OWNED                                                                               \
     "SELECT " SQLITE_REPORT_COLUMNS SQLITE_SHORT_PARAMETERS ", " SQLITE_OWNER ", seq"
+/* `over`, the finished ones, and the active ones: a page, all, and their number, up to ?6. */
+#define SQLITE_WITH_ACTIVE(columns, over)                                                          \
+    columns over " UNION ALL " columns SQLITE_ANYONES_ACTIVE(                                      \
+        "1") " UNION ALL " columns SQLITE_ANYONES_ACTIVE("0")
+#define SQLITE_LIST_OF(over)                                                                       \
+    SQLITE_WITH_ACTIVE(SQLITE_OWNED, over) " ORDER BY seq DESC LIMIT ?6 OFFSET ?8"
+#define SQLITE_MATCH_OF(over) SQLITE_WITH_ACTIVE("SELECT id, state, seq", over) " ORDER BY seq"
+#define SQLITE_FEW(of) "(SELECT count(*) FROM (SELECT 1" of " LIMIT ?6))"
+#define SQLITE_TOTAL_OF(over)                                                                      \
+    "SELECT min(?6, " over                                                                         \
+    " + " SQLITE_FEW(SQLITE_ANYONES_ACTIVE("1")) " + " SQLITE_FEW(SQLITE_ANYONES_ACTIVE("0")) ")"
+/* The types, and states, of which there are finished reports that match: few, each found in the
+ * index by one step from the one before. Of each, the index has the reports in the order of the
+ * table: so a page reads a page of each, and nothing in between. */
+#define SQLITE_KINDS                                                                               \
+    "WITH RECURSIVE type (name) AS (SELECT min(name) FROM report WHERE state IN (2, 3) UNION ALL"  \
+    " SELECT (SELECT min(r.name) FROM report r WHERE r.name > type.name AND r.state IN (2, 3))"    \
+    " FROM type WHERE type.name IS NOT NULL), ended (state) AS (VALUES (2), (3)),"                 \
+    " kind (name, state) AS (SELECT name, state FROM type, ended"                                  \
+    " WHERE name IS NOT NULL" SQLITE_OF_KIND ") "
+#define SQLITE_OF_ONE_KIND                                                                         \
+    " FROM report k WHERE k.name = kind.name AND k.state = kind.state AND k.state IN (2, 3)"
+#define SQLITE_KINDS_OVER                                                                          \
+    " FROM report WHERE seq IN (SELECT o.seq FROM kind CROSS JOIN report o WHERE o.seq IN"         \
+    " (SELECT k.seq" SQLITE_OF_ONE_KIND " ORDER BY k.seq DESC LIMIT ?6 + ?8))"
 
 /* And submitted before ?5, if that is given. */
 #define SQLITE_CHOSEN SQLITE_LISTED " AND (?5 = 0 OR submitted_ms < ?5)"
@@ -152,20 +180,15 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(MATCH,                                                                                       \
       "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)" SQLITE_CHOSEN     \
       " UNION ALL SELECT id, state, seq" SQLITE_ACTIVE SQLITE_CHOSEN " ORDER BY seq")              \
-    X(LIST_ALL, SQLITE_OWNED SQLITE_ANYONES_OVER " UNION ALL " SQLITE_OWNED SQLITE_ANYONES_ACTIVE  \
-                                                 " ORDER BY seq DESC LIMIT ?6 OFFSET ?8")          \
-    X(LIST_ALL_TOTAL, "SELECT (SELECT count(*)" SQLITE_ANYONES_OVER ")"                            \
-                      " + (SELECT count(*)" SQLITE_ANYONES_ACTIVE ")")                             \
-    X(LIST_ONES, SQLITE_OWNED SQLITE_ONES_OVER " UNION ALL " SQLITE_OWNED SQLITE_ANYONES_ACTIVE    \
-                                               " ORDER BY seq DESC LIMIT ?6 OFFSET ?8")            \
-    X(LIST_ONES_TOTAL, "SELECT (SELECT count(*)" SQLITE_ONES_OVER ")"                              \
-                       " + (SELECT count(*)" SQLITE_ANYONES_ACTIVE ")")                            \
-    X(LIST_TALLY, "SELECT coalesce(sum(n), 0) FROM tally WHERE node < 4"                           \
-                  " AND (?1 = -1 OR node = ?1)")                                                   \
-    X(MATCH_ALL, "SELECT id, state, seq" SQLITE_ANYONES_OVER                                       \
-                 " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")         \
-    X(MATCH_ONES, "SELECT id, state, seq" SQLITE_ONES_OVER                                         \
-                  " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")        \
+    X(LIST_ALL, SQLITE_OWNED " FROM report WHERE state <> 4 ORDER BY seq DESC LIMIT ?6 OFFSET ?8") \
+    X(LIST_ALL_TOTAL, "SELECT min(?6, coalesce(sum(n), 0)) FROM tally WHERE node < 4")             \
+    X(LIST_KINDS, SQLITE_KINDS SQLITE_LIST_OF(SQLITE_KINDS_OVER))                                  \
+    X(LIST_KINDS_TOTAL, SQLITE_KINDS SQLITE_TOTAL_OF("(SELECT coalesce(sum(" SQLITE_FEW(           \
+                            SQLITE_OF_ONE_KIND) "), 0) FROM kind)"))                               \
+    X(LIST_ONES, SQLITE_LIST_OF(SQLITE_ONES_OVER))                                                 \
+    X(LIST_ONES_TOTAL, SQLITE_TOTAL_OF(SQLITE_FEW(SQLITE_ONES_OVER)))                              \
+    X(MATCH_ALL, SQLITE_MATCH_OF(SQLITE_ANYONES_OVER))                                             \
+    X(MATCH_ONES, SQLITE_MATCH_OF(SQLITE_ONES_OVER))                                               \
     X(OLDEST, "SELECT submitted_ms FROM report WHERE state = 0 AND state NOT IN (2, 3)"            \
               " ORDER BY seq LIMIT 1")                                                             \
     X(BUSIEST,                                                                                     \

@@ -29,6 +29,7 @@ enum {
                               * disk */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
+    STORE_COUNT_MAX = 1000,  /* reports that are counted for a LIST of all users */
     STORE_SOURCE_TEXT = 256, /* of the name of a source */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
     STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
@@ -237,8 +238,16 @@ struct store_list {
     int page_size;            /* 1 … STORE_PAGE_MAX */
     struct report *reports;   /* out; long parameters are NULL */
     size_t count;
-    int64_t total;
+    int64_t total; /* of all users' reports, at most store_count_most() are counted */
 };
+
+/* So a page costs the same however many reports there are; that there is another page is known. */
+static inline int64_t store_count_most(const struct store_list *list)
+{
+    int64_t end = list->page * list->page_size;
+
+    return end < STORE_COUNT_MAX ? STORE_COUNT_MAX : end + 1;
+}
 
 /* Deletion, first half: any state → DELETING. From `done` on, the reference is dead. The row keeps
  * the user's slot until DELETE_ROW if the report was PROCESSING; a QUEUED one frees it at once. A

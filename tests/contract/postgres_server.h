@@ -93,6 +93,27 @@ static inline void postgres_server_exec(const char *sql)
     PQfinish(pg);
 }
 
+/* The first column of what the last statement returns, a line for each row; free() it. */
+static inline char *postgres_server_text(const char *sql)
+{
+    PGconn *pg = PQconnectdb(postgres_server.url);
+    PGresult *result = PQexec(pg, sql);
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        fprintf(stderr, "%s: %s", sql, PQerrorMessage(pg));
+        abort();
+    }
+    for (int i = 0; i < PQntuples(result); i++)
+        fprintf(out, "%s\n", PQgetvalue(result, i, 0));
+    fclose(out);
+    PQclear(result);
+    PQfinish(pg);
+    return text;
+}
+
 /* Stop and start it, as an operator would. */
 static inline void postgres_server_order(const char *words)
 {

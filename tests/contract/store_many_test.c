@@ -1,6 +1,8 @@
 /* tests/contract/store_many_test.c -- many reports of one user: found, marked and dropped in
- * batches, on every backend. */
+ * batches; and reports of all users: listed; on every backend. */
 #include "contract/store_fixture.h"
+
+#include "store/postgres_statements.h"
 
 /* store_op_done() it. */
 static struct store_op match(struct fixture *f, struct store_match arg)
@@ -173,6 +175,133 @@ static void a_slot_is_free_when_a_queued_report_is_marked_and_a_running_one_drop
     assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
 }
 
+/* ---- of all users ---- */
+
+struct listing {
+    struct guid ids[64];
+    size_t count;
+};
+
+/* All pages of a list of all users, two reports at a time. */
+static struct listing list_all(struct fixture *f, struct store_list filter)
+{
+    struct listing all = {.count = 0};
+    int64_t total = 1;
+
+    filter.page_size = 2;
+    for (filter.page = 1; (filter.page - 1) * 2 < total; filter.page++) {
+        struct store_op op = {.verb = STORE_LIST, .list = filter};
+
+        assert_int_equal(run(f->store, &op), 0);
+        total = op.list.total;
+        assert_int_equal(op.list.count, total >= filter.page * 2 ? 2 : total % 2);
+        for (size_t i = 0; i < op.list.count; i++) {
+            assert_non_null(op.list.reports[i].user_name);
+            all.ids[all.count++] = op.list.reports[i].id;
+        }
+        store_op_done(&op);
+    }
+    assert_int_equal(all.count, total);
+    return all;
+}
+
+/* MATCH has the same filters, and reads every report. */
+static void assert_lists_what_matches(struct fixture *f, struct store_list filter)
+{
+    struct store_op op = match(f, (struct store_match){.state = filter.state,
+                                                       .user = filter.user,
+                                                       .types = filter.types,
+                                                       .name = filter.name});
+    struct listing all = list_all(f, filter);
+
+    assert_int_equal(all.count, op.match.total);
+    for (size_t i = 0; i < all.count; i++)
+        assert_true(guid_eq(&all.ids[i], &op.match.ids[all.count - 1 - i]));
+    store_op_done(&op);
+}
+
+/* Of two types each: queued, running, complete, failed and marked ones, in turn. */
+static void make_reports_of_two_types(struct fixture *f)
+{
+    enum { COUNT = 8 };
+    static const char *const names[] = {"Balance", "Other"};
+    struct guid marked = guid_new();
+    struct store_ref ref;
+
+    for (int i = 0; i < 3 * COUNT; i++) {
+        marked = submit_named(f, names[i % 2], "");
+        submit(f, f->bob);
+        if (i >= COUNT && i % 4 != 0)
+            assert_true(claim(f, &ref));
+        if (i >= COUNT && i % 4 > 1)
+            assert_true(finish(f, ref, i % 4 == 2 ? REPORT_COMPLETE : REPORT_ERROR));
+    }
+    tombstone(f, marked, f->ann);
+    tombstone(f, ref.id, 0);
+}
+
+static void a_list_of_all_users_has_what_matches_newest_first(void **state)
+{
+    static const char *const names[] = {NULL, "Balance", "Other", "None"};
+    static const char *const types[] = {NULL, "Other\n", "Balance\nOther\n", "None\n", ""};
+    static const char *const users[] = {NULL, "ann", "nobody"};
+    struct fixture *f = *state;
+
+    make_reports_of_two_types(f);
+    for (int i = 0; i < 4 * 5 * 3 * 5; i++)
+        assert_lists_what_matches(f, (struct store_list){.name = names[i % 4],
+                                                         .types = types[i / 4 % 5],
+                                                         .user = users[i / 20 % 3],
+                                                         .state = i / 60 - 1});
+}
+
+#define PLAN_OF(name, types, sql) [PLAN_##name] = (sql),
+enum {
+#define X(name, types, sql) PLAN_##name,
+    POSTGRES_STATEMENTS(X)
+#undef X
+};
+static const char *const postgres_sql[] = {POSTGRES_STATEMENTS(PLAN_OF)};
+
+/* How PostgreSQL runs a list with these values, whether or not it plans for them. */
+static void assert_reads_by(const char *index, int statement, const char *values)
+{
+    static const char *const modes[] = {"force_generic_plan", "force_custom_plan"};
+
+    for (int i = 0; i < 2; i++) {
+        char *sql, *plan;
+
+        assert_true(asprintf(&sql,
+                             "SET search_path = reportd; SET plan_cache_mode = %s; PREPARE p"
+                             " (bigint, text, text, text, bigint, bigint, bigint, bigint) AS %s;"
+                             " EXPLAIN EXECUTE p (%s, 100, 0, 4096, 1000)",
+                             modes[i], postgres_sql[statement], values) > 0);
+        plan = postgres_server_text(sql);
+        if (strstr(plan, index) == NULL || strstr(plan, "Seq Scan on report") != NULL ||
+            strstr(plan, "report_pkey on report o") != NULL)
+            fail_msg("%s", plan);
+        free(plan);
+        free(sql);
+    }
+}
+
+/* However many there are: of a type that is frequent, one that is rare, or of one user. */
+static void a_page_of_all_users_reads_no_more_than_a_page_in_postgresql(void **state)
+{
+    struct fixture *f = *state;
+
+    if (f->backend->holds_bytes != NULL)
+        return; /* for SQLite: tests/unit/store_sqlite_test.c */
+    postgres_server_exec(
+        "INSERT INTO reportd.report (id, user_id, state, slot, submitted_ms, name)"
+        " SELECT gen_random_uuid(), i % 50, 2, false, 1, CASE i WHEN 1 THEN 'Rare' ELSE 'Often' END"
+        " FROM generate_series(1, 20000) AS i; ANALYZE reportd.report");
+    assert_reads_by("report_of_type", PLAN_LIST_KINDS, "-1, 'Often', NULL, NULL");
+    assert_reads_by("report_of_type", PLAN_LIST_KINDS, "-1, 'Rare', NULL, NULL");
+    assert_reads_by("report_of_type", PLAN_LIST_KINDS, "3, NULL, NULL, NULL");
+    assert_reads_by("report_of_user", PLAN_LIST_ONES, "-1, NULL, NULL, 'ann'");
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -182,6 +311,8 @@ int main(void)
         STORE_TEST(what_is_not_the_users_own_or_has_left_the_state_is_not_marked),
         STORE_TEST(a_batch_of_the_largest_size_is_marked_and_dropped),
         STORE_TEST(a_slot_is_free_when_a_queued_report_is_marked_and_a_running_one_dropped),
+        STORE_TEST(a_list_of_all_users_has_what_matches_newest_first),
+        STORE_TEST(a_page_of_all_users_reads_no_more_than_a_page_in_postgresql),
     };
 
     return RUN_ON_EVERY_BACKEND(tests);

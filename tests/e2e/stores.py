@@ -28,8 +28,8 @@ STORES = ("sqlite", *SHARED_STORES)
 UNDO_SQLITE_11 = "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("operator", "active_limit", "running_limit", "turn")) + \
     "DROP TABLE paused; DROP TABLE changed_user; DROP TABLE api_key; " + "".join(f"ALTER TABLE session DROP COLUMN {name}; " for name in ("created_ms", "renewed_ms", "address")) + \
     "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed; ALTER TABLE identity DROP COLUMN last_user; " \
-    "DROP INDEX user_subject; DROP TABLE user_group; " + "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("issuer", "subject", "member_of", "member_s"))
-UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting, api_key; DROP SEQUENCE start_number; DROP INDEX report_turn; " \
+    "DROP INDEX report_of_type; DROP INDEX user_subject; DROP TABLE user_group; " + "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("issuer", "subject", "member_of", "member_s"))
+UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting, api_key; DROP SEQUENCE start_number; DROP INDEX report_turn, report_of_type; " \
     "ALTER TABLE report DROP source; ALTER TABLE account DROP operator, DROP active_limit, DROP running_limit, DROP removed, DROP issuer, DROP subject, DROP member_of, DROP member_s; DROP TABLE user_group; " \
     "ALTER TABLE session DROP created_ms, DROP renewed_ms, DROP address; "
 FIELD, END = "\x01", "\x02"  # between what psql prints of tables

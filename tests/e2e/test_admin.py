@@ -88,6 +88,39 @@ def test_the_reports_of_all_users_are_listed_by_state_user_type_and_source(serve
     alice.delete(one)
 
 
+def copy_of_the_report(server, count):
+    """So many copies of the only report, in the store of a server that is stopped."""
+    sqlite = server.store.kind == "sqlite"
+    columns = "SELECT name FROM pragma_table_info('report')" if sqlite else \
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'reportd' AND table_name = 'report'"
+    same = ", ".join(name for name in server.store.sql(columns) if name not in ("seq", "id"))
+    numbers = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
+    server.store.sql(f"{numbers}INSERT INTO report (id, {same}) SELECT {'randomblob(16)' if sqlite else 'gen_random_uuid()'}, {same} "
+                     "FROM n, (SELECT * FROM report LIMIT 1) AS one")
+    if sqlite:
+        server.store.sql(f"UPDATE tally SET n = n + {count} WHERE node = (SELECT state FROM report LIMIT 1)")
+
+
+@pytest.mark.stores("sqlite", "postgres-files")
+def test_many_reports_of_all_users_are_counted_to_a_thousand_or_beyond_the_page(make_server, tmp_path):
+    server = make_server()
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    server.client("alice").complete("Quick", ProductID="1")
+    server.stop()
+    copy_of_the_report(server, 1050)
+    server.start()
+    olga = server.client(OPERATOR)
+    for query in {}, {"ReportName": "Quick"}, {"State": "complete"}, {"Source": "data"}, {"User": "alice"}:
+        assert listed(olga, **query)["totalCount"] == 1000, query
+        assert listed(olga, PageSize=1000, **query)["totalCount"] == 1001, query
+        last = listed(olga, PageNumber=11, **query)
+        assert (len(last["reports"]), last["totalCount"]) == (51, 1051), query
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    assert "100 of 1000 or more reports" in ctl("admin", "list")[2]
+    assert "51 of 1051 reports" in ctl("admin", "list", "--page", "11")[2]
+
+
 def test_the_overview_shows_the_queue_the_nodes_the_workers_the_sources_and_the_users(make_server, tmp_path):
     server = make_server(workers=1)
     server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")

@@ -2,6 +2,7 @@
  */
 #include "contract/store_fixture.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -155,10 +156,10 @@ static const struct statement statements[] = {
 #undef X
 };
 
-enum { STATEMENT_COUNT = sizeof(statements) / sizeof(statements[0]) };
+enum { STATEMENT_COUNT = sizeof(statements) / sizeof(statements[0]), PLAN_MAX = 4096 };
 
 /* The steps of a statement's plan, one a line. */
-static void read_plan(const struct fixture *f, const char *sql, char plan[1024])
+static void read_plan(const struct fixture *f, const char *sql, char plan[PLAN_MAX])
 {
     char path[160];
     sqlite3_stmt *stmt;
@@ -171,7 +172,8 @@ static void read_plan(const struct fixture *f, const char *sql, char plan[1024])
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         size_t len = strlen(plan);
 
-        snprintf(plan + len, 1024 - len, "%s\n", sqlite3_column_text(stmt, 3));
+        assert_in_range(len, 0, PLAN_MAX - 256); /* nothing is cut off */
+        snprintf(plan + len, PLAN_MAX - len, "%s\n", sqlite3_column_text(stmt, 3));
     }
     sqlite3_finalize(stmt);
     sqlite3_close(db);
@@ -180,8 +182,8 @@ static void read_plan(const struct fixture *f, const char *sql, char plan[1024])
 /* Over the reports of all users: what a filter leaves is counted, too. */
 static bool is_of_operators(const char *name)
 {
-    static const char *const names[] = {"LIST_ALL",   "LIST_ALL_TOTAL", "LIST_ONES", "MATCH_ALL",
-                                        "MATCH_ONES", "RUNNING",        "BUSIEST"};
+    static const char *const names[] = {"LIST_ALL", "MATCH_ALL", "MATCH_ONES", "RUNNING",
+                                        "BUSIEST"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0)
@@ -192,7 +194,7 @@ static bool is_of_operators(const char *name)
 
 static void no_statement_scans_or_sorts_the_reports(void **state)
 {
-    char plan[1024];
+    char plan[PLAN_MAX];
 
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         if (is_of_operators(statements[i].name))
@@ -248,6 +250,40 @@ static void a_group_of_submits_writes_few_pages_whoever_submits(void **state)
     run_as_one_batch(f, ops, COUNT);
     assert_int_equal(ops[COUNT - 1].submit.outcome, SUBMIT_ACCEPTED);
     assert_in_range(wal_frames(f) - before, 3, FEW);
+}
+
+/* How many pages a claim of a server writes when so many reports are queued. Of several claims the
+ * least: now and then a row has grown out of its page. */
+static long pages_of_a_claim(struct fixture *f, int queued)
+{
+    struct store_ref ref;
+    char sql[512];
+    long least = LONG_MAX;
+
+    close_store(f);
+    snprintf(sql, sizeof(sql),
+             "DELETE FROM report; DELETE FROM tally; INSERT INTO tally VALUES (0, %d);"
+             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+             " INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters)"
+             " SELECT CAST(1000000000000000 + i AS BLOB), 1 + i %% 2, 0, 1, 0, '', '' FROM n",
+             queued, queued);
+    exec_sql(f, sql);
+    reopen_alone(f);
+    assert_true(claim(f, &ref));
+    assert_true(claim(f, &ref)); /* the log is emptied behind the first one */
+    for (int i = 0; i < 8; i++) {
+        long before = wal_frames(f);
+
+        assert_true(claim(f, &ref));
+        if (wal_frames(f) - before < least)
+            least = wal_frames(f) - before;
+    }
+    return least;
+}
+
+static void a_claim_writes_no_more_with_a_long_queue(void **state)
+{
+    assert_int_equal(pages_of_a_claim(*state, 100000), pages_of_a_claim(*state, 10));
 }
 
 static int64_t position_of(struct fixture *f, struct guid id)
@@ -366,7 +402,8 @@ static const char to_schema_2[] =
     "DROP TABLE changed_user; DROP TABLE api_key;"
     "ALTER TABLE user DROP COLUMN active_limit; ALTER TABLE user DROP COLUMN running_limit;"
     "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed;"
-    "DROP INDEX user_subject; ALTER TABLE user DROP COLUMN issuer; DROP TABLE user_group;"
+    "DROP INDEX report_of_type; DROP INDEX user_subject; ALTER TABLE user DROP COLUMN issuer; DROP "
+    "TABLE user_group;"
     "ALTER TABLE user DROP COLUMN subject; ALTER TABLE user DROP COLUMN member_of;"
     "ALTER TABLE user DROP COLUMN member_s;"
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
@@ -580,6 +617,7 @@ int main(void)
         STORE_TEST(a_folder_that_is_missing_is_named),
         STORE_TEST(no_statement_scans_or_sorts_the_reports),
         STORE_TEST(a_group_of_submits_writes_few_pages_whoever_submits),
+        STORE_TEST(a_claim_writes_no_more_with_a_long_queue),
         STORE_TEST(a_place_in_the_queue_is_found_across_blocks_of_every_size),
         STORE_TEST(an_empty_queue_leaves_no_tallies),
         STORE_TEST(a_slot_let_go_in_a_batch_is_free_in_the_same),
