@@ -109,6 +109,34 @@ static void check_defaults(const struct definition *def, struct problems *proble
 }
 
 /* Check a definition that was parsed. */
+static bool passes_on(const struct config *config, const char *claim)
+{
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        const char *list = config->issuers[i].session_claims, *name;
+        size_t len;
+
+        while ((name = config_next_claim(&list, &len)) != NULL) {
+            if (strlen(claim) == len && memcmp(claim, name, len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void check_claims(const struct checker *checker, const struct definition *def,
+                         struct problems *problems)
+{
+    for (size_t i = 0; i < def->claim_count && checker->config != NULL; i++) {
+        const char *claim = def->claims[i] + strlen(DEFINITION_CLAIM_PREFIX);
+
+        if (!passes_on(checker->config, claim))
+            problems_add(problems, def->name_line, true,
+                         "nobody can run this report: no issuer of the configuration has '%s' in "
+                         "its session_claims",
+                         claim);
+    }
+}
+
 static void check_definition(struct checker *checker, const struct definition *def,
                              struct problems *problems)
 {
@@ -120,6 +148,7 @@ static void check_definition(struct checker *checker, const struct definition *d
 
     check_defaults(def, problems);
     check_sql(def, engine, problems);
+    check_claims(checker, def, problems);
     if (url != NULL)
         check_database(def, engine, url, problems);
     else if (checker->config != NULL)

@@ -24,7 +24,7 @@ struct probe {
     struct problems *problems;
     enum check_engine engine;
     struct source *source;
-    struct param_value *values;        /* every parameter, without a value */
+    struct param_value *values;        /* every parameter and claim, without a value */
     bool *column_found;                /* per declared column, as def->columns */
     bool *column_alike;                /* per declared column: there is one whose name differs only
                                         * in case */
@@ -278,8 +278,8 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
         return;
     probe->line = statement->line;
     probe->statement = statement;
-    if (source_query(probe->source, statement, probe->values, probe->def->param_count, &query,
-                     &err) != 0) {
+    if (source_query(probe->source, statement, probe->values,
+                     probe->def->param_count + probe->def->claim_count, &query, &err) != 0) {
         tell_err(probe, statement->line, &err);
         probe->columns_known = probe->columns_known && !rendered;
     } else {
@@ -320,12 +320,15 @@ void check_database(const struct definition *def, enum check_engine engine, cons
     const struct source_spec spec = {.url = url, .notice = on_notice, .context = &probe};
     struct err err = {0};
 
-    probe.values = calloc(def->param_count + 1, sizeof(*probe.values));
+    probe.values = calloc(def->param_count + def->claim_count + 1, sizeof(*probe.values));
     probe.column_found = calloc(def->column_count + 1, sizeof(*probe.column_found));
     probe.column_alike = calloc(def->column_count + 1, sizeof(*probe.column_alike));
     for (size_t i = 0; probe.values != NULL && i < def->param_count; i++)
         probe.values[i] = (struct param_value){
             .name = def->params[i].name, .type = def->params[i].type, .list = def->params[i].list};
+    for (size_t i = 0; probe.values != NULL && i < def->claim_count; i++)
+        probe.values[def->param_count + i] =
+            (struct param_value){.name = def->claims[i], .type = PARAM_STRING};
     if (probe.values == NULL || probe.column_found == NULL || probe.column_alike == NULL)
         problems_add(problems, 1, false, "out of memory");
     else if (source_open(&spec, &probe.source, &err) != 0)

@@ -27,6 +27,7 @@
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
+#include "core/claims.h"
 #include "core/config.h"
 #include "core/param.h"
 #include "proc/connection.h"
@@ -243,6 +244,8 @@ struct trial {
     const struct definition *def;
     struct definition *own; /* definition of that file */
     char *parameters;       /* canonical */
+    json_t *claims;         /* NULL: none */
+    char *claims_text;      /* of them, as in core/claims.h; NULL: none */
     const char *user;
     enum format format;
     int result_fd;                 /* a memfd */
@@ -254,7 +257,7 @@ static void usage(FILE *out)
 {
     fprintf(out,
             "usage: reportd try [-c FILE] [--csv | --table] [--user NAME]\n"
-            "                   REPORT [NAME=VALUE…]\n\n"
+            "                   [--claim NAME=VALUE]… REPORT [NAME=VALUE…]\n\n"
             "Run a report once, as a worker of the server would, and print it. No server is\n"
             "needed, and nothing is kept. REPORT is the name of a report in the reports\n"
             "folder of the configuration, or the path of a file (with a / or ending in\n"
@@ -263,6 +266,7 @@ static void usage(FILE *out)
             "  --csv              print results as CSV, one row per element of an array\n"
             "  --table            print the first %d rows of results and sets, and summary\n"
             "  --user NAME        the user in :session_user and reportd.user (default: try)\n"
+            "  --claim NAME=VALUE a claim: :session_claim_NAME, reportd.claim_NAME\n"
             "  -h, --help         print this\n\n"
             "Rows, bytes, time and the database's notices go to standard error. Ctrl-C\n"
             "cancels the query. The exit status is 0 if the report is complete, 1 if not, 2\n"
@@ -395,6 +399,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
     runner.order.texts.definition_text = trial->def->text;
     runner.order.texts.parameters = trial->parameters;
     runner.order.texts.user_name = trial->user;
+    runner.order.texts.claims = trial->claims_text ?: "";
     runner.order.texts.source_url = config_source_url(trial->config, trial->def->source);
     runner.order.texts.temp_folder = trial->temp_folder;
     runner.order.texts.timezone = trial->config->timezone.text;
@@ -653,6 +658,30 @@ static int take_parameters(struct trial *trial, char **words, struct err *err)
     return rc;
 }
 
+static int take_claim(void *context, const char *text, struct err *err)
+{
+    struct trial *trial = context;
+    size_t len = strcspn(text, "=");
+    char name[DEFINITION_CLAIM_TEXT];
+
+    if (text[len] == '\0' || text[len + 1] == '\0' || !claim_is_name(text, len))
+        return err_set(err, -E_INVALID, "'%.80s' is not a claim; write NAME=VALUE", text);
+    if (trial->claims == NULL)
+        trial->claims = json_object();
+    snprintf(name, sizeof(name), DEFINITION_CLAIM_PREFIX "%.*s", (int)len, text);
+    return json_object_set_new(trial->claims, name, json_string(text + len + 1)) == 0
+               ? 0
+               : err_set(err, -E_INVALID, "a claim must be UTF-8");
+}
+
+static int write_claims(struct trial *trial, struct err *err)
+{
+    if (trial->claims == NULL)
+        return 0;
+    trial->claims_text = json_dumps(trial->claims, JSON_COMPACT);
+    return trial->claims_text != NULL ? 0 : err_no_memory(err);
+}
+
 static int make_places(struct trial *trial, struct err *err)
 {
     const char *folder = getenv("TMPDIR");
@@ -680,6 +709,8 @@ static void trial_done(struct trial *trial)
     if (trial->progress != NULL && trial->progress != MAP_FAILED)
         munmap(trial->progress, sizeof(*trial->progress));
     free(trial->parameters);
+    free(trial->claims_text);
+    json_decref(trial->claims);
     if (trial->catalog != NULL)
         catalog_release(trial->catalog, trial->def);
     catalog_free(trial->catalog);
@@ -693,6 +724,7 @@ static int try_report(struct trial *trial, const char *config, char **words)
     int rc = config_load(config, &trial->config, &err)
                  ?: find_definition(trial, words[0], &err)
                  ?: take_parameters(trial, words + 1, &err)
+                 ?: write_claims(trial, &err)
                  ?: make_places(trial, &err);
 
     if (rc == 0)
@@ -710,6 +742,7 @@ int verb_try(int argc, char **argv)
                                           {.name = "csv", .flag = &csv},
                                           {.name = "table", .flag = &table},
                                           {.name = "user", .text = &trial.user},
+                                          {.name = "claim", .take = take_claim, .context = &trial},
                                           {0}};
     int status = options_read(&(struct verb_line){"try", usage, options}, argc, argv);
 

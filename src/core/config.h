@@ -178,6 +178,7 @@ struct config_issuer {
     char *keys_ca;               /* path of the authorities of that URL; NULL: the system's */
     char *user_claim;            /* names the user */
     char *groups_claim;          /* the claim with the user's groups; NULL: none */
+    char *session_claims;        /* claims that definitions see, separated by blanks; NULL: none */
 };
 
 /* Any thread may read it while SIGHUP replaces it. */
@@ -221,6 +222,10 @@ const char *config_source_url(const struct config *config, const char *name);
 bool config_is_url(const char *keys);
 /* In any case; borrowed; NULL if there is no such issuer. */
 const struct config_issuer *config_find_issuer(const struct config *config, const char *name);
+
+/* Take the next name off the list of an issuer's session_claims; borrowed, not terminated; NULL:
+ * none is left. */
+const char *config_next_claim(const char **list, size_t *ret_len);
 
 /* The environment variable that stands for a key: the prefix and the key in upper case. */
 #define CONFIG_VARIABLE "REPORTD_"

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/address.h"
 #include "base/str.h"
+#include "core/definition.h"
 
 enum { KEYS_URL_MAX = 2048 };
 
@@ -17,6 +19,7 @@ cfg_opt_t config_issuer_section(void)
                                   CFG_STR("keys_ca", NULL, CFGF_NODEFAULT),
                                   CFG_STR("user_claim", "sub", CFGF_NONE),
                                   CFG_STR("groups_claim", NULL, CFGF_NODEFAULT),
+                                  CFG_STR("session_claims", NULL, CFGF_NODEFAULT),
                                   CFG_END()};
 
     return (cfg_opt_t)CFG_SEC("issuer", options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
@@ -37,6 +40,48 @@ static char *copy_value(cfg_t *section, const char *key)
     const char *text = cfg_getstr(section, key);
 
     return text != NULL && *text != '\0' ? strdup(text) : NULL;
+}
+
+const char *config_next_claim(const char **list, size_t *ret_len)
+{
+    const char *name = *list != NULL ? *list + strspn(*list, " \t\n") : "";
+
+    *ret_len = strcspn(name, " \t\n");
+    *list = name + *ret_len;
+    return *ret_len > 0 ? name : NULL;
+}
+
+static bool is_listed(const char *list, const char *end, const char *name, size_t len)
+{
+    const char *other;
+    size_t other_len;
+
+    while ((other = config_next_claim(&list, &other_len)) != NULL && other < end) {
+        if (other_len == len && strncasecmp(other, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_session_claims(const struct config *config, const struct config_issuer *issuer,
+                                struct err *err)
+{
+    const char *list = issuer->session_claims, *name;
+    size_t len, count = 0;
+
+    while ((name = config_next_claim(&list, &len)) != NULL) {
+        if (!claim_is_name(name, len) || is_listed(issuer->session_claims, name, name, len))
+            return err_set(
+                err, -E_CONFIG,
+                "%s: issuer %s: session_claims: '%.*s' is no name, or there twice, be it "
+                "in another case; a claim for definitions is called by at most %d "
+                "letters, digits and _",
+                config->file, issuer->name, (int)(len < 80 ? len : 80), name, DEFINITION_CLAIM_MAX);
+        if (++count > DEFINITION_CLAIMS_MAX)
+            return err_set(err, -E_CONFIG, "%s: issuer %s: session_claims are at most %d",
+                           config->file, issuer->name, DEFINITION_CLAIMS_MAX);
+    }
+    return 0;
 }
 
 /* NULL: as copy_value(). */
@@ -105,6 +150,7 @@ static int take_issuer(struct config *config, cfg_t *section, struct config_issu
     ret->keys_ca = copy_path(config, section, "keys_ca");
     ret->user_claim = copy_value(section, "user_claim");
     ret->groups_claim = copy_value(section, "groups_claim");
+    ret->session_claims = copy_value(section, "session_claims");
     if (!is_issuer_name(name))
         return err_set(err, -E_CONFIG,
                        "%s: issuer '%s': a name has 1 to %d letters, digits and _ - .",
@@ -115,7 +161,7 @@ static int take_issuer(struct config *config, cfg_t *section, struct config_issu
                        "has for this server; and keys, a file or https URL with its public keys "
                        "(a JWK Set)",
                        config->file, name);
-    return check_keys_place(config, ret, err);
+    return check_keys_place(config, ret, err) ?: check_session_claims(config, ret, err);
 }
 
 /* A token names its issuer by the url. */
@@ -164,6 +210,7 @@ void config_issuers_free(struct config *config)
         free(issuer->keys_ca);
         free(issuer->user_claim);
         free(issuer->groups_claim);
+        free(issuer->session_claims);
     }
     free(config->issuers);
 }

@@ -149,16 +149,15 @@ static int open_values(struct parser *p, char *name)
     return open_section(p, &param->values, "-- values");
 }
 
-/* Only :session_user: the form asks for the choices before it has values. */
-static void values_name(struct parser *p, const struct sql_token *token)
+/* Only names of the session: the form asks for the choices before it has values. */
+static int values_name(struct parser *p, const struct sql_token *token)
 {
-    static const char user[] = ":session_user";
-
-    if (token->len != strlen(user) || memcmp(token->text, user, token->len) != 0)
-        parser_fail(p, token->line,
-                    "'-- values' cannot use %.*s, since a form asks for the choices before it has "
-                    "values; only %s can be used here",
-                    (int)token->len, token->text, user);
+    if (session_has(token->text + 1, token->len - 1))
+        return session_use(p, token->text + 1, token->len - 1, token->line);
+    return parser_fail(p, token->line,
+                       "'-- values' cannot use %.*s, since a form asks for the choices before it "
+                       "has values; only :session_user can be used here, and :session_claim_NAME",
+                       (int)token->len, token->text);
 }
 
 static int open_results(struct parser *p, char *rest)
@@ -435,7 +434,7 @@ static int use_parameter(struct parser *p, const struct sql_walk *walk,
             memcmp(def->params[i].name, name, len) == 0)
             return check_list(p, walk, token);
     }
-    return 0;
+    return session_use(p, name, len, token->line);
 }
 
 /* Keep what the checks of later tokens need. */
@@ -462,7 +461,7 @@ static int sql_token(struct parser *p, const struct sql_walk *walk, const struct
         return 0;
     if (token->kind == SQL_PARAMETER && p->section != NULL && p->section != &p->stray &&
         p->place == SECTION_VALUES)
-        values_name(p, token);
+        used = values_name(p, token);
     else if (token->kind == SQL_PARAMETER)
         used = use_parameter(p, walk, token);
     else if (token->kind == SQL_QUOTED)
@@ -494,12 +493,6 @@ static int check_bytes(struct parser *p, const char *text, size_t len)
     return 0;
 }
 
-static bool is_session_user(const struct unknown_name *name)
-{
-    return name->len == strlen("session_user") &&
-           memcmp(name->text, "session_user", name->len) == 0;
-}
-
 static void tell_unknown(struct parser *p)
 {
     for (size_t i = 0; i < p->unknown_count; i++) {
@@ -508,11 +501,12 @@ static void tell_unknown(struct parser *p)
 
         const char *other;
 
-        if (header_use(p, name->text, name->len) || (!name->in_message && is_session_user(name)))
+        if (header_use(p, name->text, name->len) ||
+            (!name->in_message && session_has(name->text, name->len)))
             continue;
         other = header_use_nocase(p, name->text, name->len);
-        if (is_session_user(name))
-            parser_fail(p, name->line, "a message cannot show :session_user; remove it");
+        if (session_has(name->text, name->len))
+            parser_fail(p, name->line, "a message cannot show :%.*s; remove it", shown, name->text);
         else if (other != NULL)
             parser_fail(p, name->line, ":%.*s is not declared, but :%s is; use the same case",
                         shown, name->text, other);
@@ -558,6 +552,7 @@ struct whole {
     struct column columns[DEFINITION_COLUMNS_MAX];
     struct check checks[DEFINITION_CHECKS_MAX];
     struct set sets[DEFINITION_SETS_MAX];
+    char claims[DEFINITION_CLAIMS_MAX][DEFINITION_CLAIM_TEXT];
 };
 
 static struct definition *definition_alloc(const char *file, const char *text, size_t len)
@@ -572,6 +567,7 @@ static struct definition *definition_alloc(const char *file, const char *text, s
     def->columns = whole->columns;
     def->checks = whole->checks;
     def->sets = whole->sets;
+    def->claims = whole->claims;
     def->file = strdup(file);
     def->text = malloc(len + 1 + COPIES_SIZE(len));
     if (def->file == NULL || def->text == NULL) {

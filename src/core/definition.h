@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "base/zone.h"
 #include "core/pattern.h"
 #include "core/problems.h"
@@ -21,9 +23,25 @@ enum {
     DEFINITION_COLUMNS_MAX = 256,
     DEFINITION_UNIT_MAX = 32, /* bytes */
     DEFINITION_ENUM_MAX = 64,
+    DEFINITION_CLAIM_MAX = 48, /* bytes of the name of a claim */
+    DEFINITION_CLAIMS_MAX = 16,
     PARAM_TYPE_TEXT = 24,         /* "list(timestamp)" fits */
     DEFINITION_VERSION_TEXT = 17, /* 16 hexadecimal digits and the NUL */
 };
+
+/* Begins the name in SQL of a claim of the calling session. */
+#define DEFINITION_CLAIM_PREFIX "session_claim_"
+enum { DEFINITION_CLAIM_TEXT = sizeof(DEFINITION_CLAIM_PREFIX) + DEFINITION_CLAIM_MAX };
+
+/* Letters, digits and _, not beginning with a digit, at most DEFINITION_CLAIM_MAX bytes. It becomes
+ * part of the name of a setting of PostgreSQL, so two names may not differ in case alone. */
+static inline bool claim_is_name(const char *name, size_t len)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+
+    return len > 0 && len <= DEFINITION_CLAIM_MAX && !str_is_digit(name[0]) &&
+           strspn(name, letters) >= len;
+}
 
 /* Parameter types: enum, the word in the file, what a refusal says it takes. */
 #define PARAM_TYPES(X)                                                                             \
@@ -114,6 +132,8 @@ struct definition {
     struct statement results, summary; /* those of `with` included */
     struct set *sets;
     size_t set_count;
+    char (*claims)[DEFINITION_CLAIM_TEXT]; /* that its SQL uses: names with the prefix */
+    size_t claim_count;
     int64_t timeout_ms; /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
     int64_t retention_ms; /* 0: the server's, which is the longest that a report is kept */

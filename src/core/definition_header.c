@@ -432,16 +432,12 @@ static int check_param_name(struct parser *p, const char *name)
                            "'%.40s' is not a valid name for a parameter; use at most %d letters, "
                            "digits and _, and begin with a letter",
                            name, DEFINITION_NAME_MAX);
-    if (str_eq_nocase(name, "session_user"))
-        return parser_fail(p, p->line,
-                           "session_user is reserved for the name of the calling user; give this "
-                           "parameter another name");
     if (definition_param(p->def, name) != NULL)
         return parser_fail(p, p->line, "duplicate parameter '%s'; remove one", name);
     if (p->def->param_count == DEFINITION_PARAMETERS_MAX)
         return parser_fail(p, p->line, "more than %d parameters are declared; declare fewer",
                            DEFINITION_PARAMETERS_MAX);
-    return 0;
+    return session_reserves(p, name);
 }
 
 static bool is_type(const char *word)

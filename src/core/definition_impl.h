@@ -81,6 +81,15 @@ int with_join(struct parser *p, const struct statement *with, struct statement *
 
 /* The same for a name that differs in case: the parameter's; NULL: none. */
 const char *header_use_nocase(struct parser *p, const char *name, size_t len);
+/* definition_claim.c: names that the session has values for. */
+
+/* Whether it is :session_user, or may be a :session_claim_NAME. */
+bool session_has(const char *name, size_t len);
+/* Record the use of a claim. -E_DEFINITION: there are too many. */
+int session_use(struct parser *p, const char *name, size_t len, int line);
+/* -E_DEFINITION: a parameter may not be called so. */
+int session_reserves(struct parser *p, const char *name);
+
 /* definition_hints.c: what was probably meant. */
 
 /* Is `text` the word, except for one slip of the keyboard? */

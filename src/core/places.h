@@ -32,7 +32,7 @@
       "report_expiry "                                                                             \
       "report_work report_queue "                                                                  \
       "report_state report_node report_retried report_wanted report_turn)",                        \
-      "", "its row: reference, parameters, message, digest, key of its result",                    \
+      "", "its row: reference, parameters and claims, message, digest, key of its result",         \
       "sqlite_tombstone sqlite_delete_row postgres_send_delete_row", "not at all", fsck_rows,      \
       "deletion.delete.marked deletion.delete.dropped",                                            \
       PLACE_WALKED PLACE_DELETED                                                                   \
@@ -82,8 +82,8 @@
       "test_erasure.py::test_nothing_is_left_of_a_report_that_is_being_downloaded "                \
       "test_transfers.py::test_what_the_kernel_has_of_a_small_result_is_dropped")                  \
     X(MEMFD, PLACE_ALL, "memfd:reportd-texts", "wire:wire_order_write_texts",                      \
-      "the parameters, in a sealed memfd of the worker", "wire_order_done", "not at all",          \
-      fsck_nothing, "worker.run.received deletion.delete.stopped",                                 \
+      "the parameters and claims, in a sealed memfd of the worker", "wire_order_done",             \
+      "not at all", fsck_nothing, "worker.run.received deletion.delete.stopped",                   \
       PLACE_WALKED "test_erasure.py::test_nothing_is_left_in_memory_that_looks_like_a_file")       \
     X(SPILL, PLACE_ALL, "{spool}/temp/* {temp}/*", "",                                             \
       "rows that its query spills, in files without a name", "temp_close", "not at all",           \

@@ -43,6 +43,36 @@ bool report_is_active(enum report_state state)
     return state == REPORT_QUEUED || state == REPORT_PROCESSING;
 }
 
+void report_take_parameters(struct report *report, char *text)
+{
+    char *line = text != NULL ? strchr(text, '\n') : NULL; /* JSON escapes those of values */
+
+    report->parameters = text;
+    if (line == NULL)
+        return;
+    *line = '\0';
+    report->has_claims = true;
+}
+
+const char *report_claims(const struct report *report)
+{
+    return report->has_claims ? report->parameters + strlen(report->parameters) + 1 : "";
+}
+
+char *report_join_claims(char *parameters, const char *claims)
+{
+    size_t len = strlen(parameters), more = strlen(claims) + 1;
+    char *text = realloc(parameters, len + 1 + more);
+
+    if (text == NULL) {
+        free(parameters);
+        return NULL;
+    }
+    text[len] = '\n';
+    memcpy(text + len + 1, claims, more);
+    return text;
+}
+
 void report_done(struct report *report)
 {
     if (report == NULL)

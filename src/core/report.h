@@ -57,6 +57,7 @@ struct report {
                           * stored compressed, in that many bytes */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
+    bool has_claims;                     /* report_claims() */
     bool in_row;                         /* COMPLETE: its result is in the store, not in a file */
     bool sealed;                         /* COMPLETE: the result is encrypted as it is kept … */
     uint8_t key[REPORT_KEY_BYTES];       /* … with this; where the caller looked for one report */
@@ -67,6 +68,14 @@ static inline int64_t report_stored(int64_t bytes, int64_t footer)
 {
     return footer < 0 ? -footer : bytes + footer;
 }
+
+/* The store keeps the claims with the parameters, as one text of two lines. Takes `text`;
+ * NULL: not asked for. */
+void report_take_parameters(struct report *report, char *text);
+/* Those of the session that submitted it (core/claims.h), with `parameters`; "": none. */
+const char *report_claims(const struct report *report);
+/* Make one text of both; `parameters` is free()d. NULL: out of memory. */
+char *report_join_claims(char *parameters, const char *claims);
 
 /* Free what the report owns and zero it; NULL is fine. */
 void report_done(struct report *report);

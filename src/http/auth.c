@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "core/api_key.h"
+#include "core/claims.h"
 #include "http/external.h"
 #include "http/token.h"
 #include "store/store.h"
@@ -41,6 +42,19 @@ void auth_refuse(struct exchange *ex)
             ex, -E_AUTH,
             "The access token is missing, unknown or expired: log in with POST /User/Login (or "
             "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
+}
+
+int exchange_check_claims(struct exchange *ex, const struct definition *def)
+{
+    struct claims claims;
+    int rc;
+
+    if (def->claim_count == 0)
+        return 0;
+    rc = claims_read(ex->cached_token->session_claims, &claims, &ex->err)
+             ?: claims_check(&claims, def, &ex->err);
+    claims_done(&claims);
+    return rc;
 }
 
 bool auth_refuse_key(struct exchange *ex)
@@ -206,6 +220,8 @@ static void session_found(struct exchange *ex)
         exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;
     }
+    cached_token->session_claims = ex->session_claims;
+    ex->session_claims = NULL;
     atomic_store(&cached_token->used_ms, session->used_ms);
     token_cache_keep(ex->services->token_cache, cached_token, ex->age);
     enter_with(ex, cached_token);
@@ -237,6 +253,20 @@ static bool has_expired(const struct exchange *ex)
     return ex->claims.expires_s + leeway_s <= store_now_ms(store) / 1000;
 }
 
+/* Of a token that is not verified again. False: replied, and released. */
+static bool keep_claims(struct exchange *ex, struct cached_token *known)
+{
+    if (known->session_claims == NULL)
+        return true;
+    free(ex->session_claims);
+    ex->session_claims = strdup(known->session_claims);
+    if (ex->session_claims != NULL)
+        return true;
+    cached_token_release(known);
+    exchange_fail(ex, -E_NOMEM, "No memory for the session.");
+    return false;
+}
+
 /* A cached token need not be verified; its user only if the session may have changed. */
 void auth_token(struct exchange *ex)
 {
@@ -260,6 +290,8 @@ void auth_token(struct exchange *ex)
         enter_with(ex, known);
         return;
     }
+    if (known != NULL && !keep_claims(ex, known))
+        return;
     cached_token_release(known);
     ask_store(ex);
 }

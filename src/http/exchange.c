@@ -74,6 +74,7 @@ void exchange_free(struct exchange *ex)
     transfer_done(ex->transfer);
     store_op_done(&ex->op);
     cached_token_release(ex->cached_token);
+    free(ex->session_claims);
     json_decref(ex->body);
     if (ex->raw.data != NULL)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may contain a password */

@@ -105,11 +105,12 @@ struct exchange {
     bool enrolled;              /* the token's first request: its user has been looked up */
     bool awaited_keys;          /* it has waited for the keys of an identity provider */
     struct cached_token *cached_token; /* held */
-    exchange_step *after_auth;         /* of auth_again() */
-    struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */
-    uint64_t version; /* taken before `op` was posted, where its answer is remembered */
-    uint64_t age;     /* of the token cache, taken before the token was verified */
-    void *state;      /* the handler's own, freed by … */
+    char *session_claims; /* of a token that was just verified, until it is cached; NULL: none */
+    exchange_step *after_auth; /* of auth_again() */
+    struct transfer *transfer; /* of a result, from before it is looked up; NULL: none */
+    uint64_t version;          /* taken before `op` was posted, where its answer is remembered */
+    uint64_t age;              /* of the token cache, taken before the token was verified */
+    void *state;               /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
     const char *long_name;           /* a header longer than EXCHANGE_HEADER_TEXT, … */
     char *long_value;                /* … NULL: none */
@@ -175,6 +176,9 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
  * code whose status is 5xx) the framework replies 503 itself, or calls ex->otherwise, and `next` is
  * not called. The op's results live until the next exchange_op() or the end. */
 void exchange_post(struct exchange *ex, exchange_step *next);
+
+/* Does its session have the claims that the definition uses? As claims_check(). */
+int exchange_check_claims(struct exchange *ex, const struct definition *def);
 
 /* Count that the exchange has met a limit, for the metrics. */
 void exchange_count_limit(struct exchange *ex, enum metrics_limit limit);

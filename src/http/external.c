@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/claims.h"
 #include "http/exchange_impl.h"
 #include "http/issuers.h"
 
@@ -79,6 +81,51 @@ static int verify_or_refuse(struct exchange *ex, const char *text, struct issuer
     return rc;
 }
 
+/* ---- claims for definitions ---- */
+
+/* A list, an object, null and the empty text are no value that SQL could compare. */
+static void add_session_claim(struct buf *json, const struct jwt *jwt, const char *name, size_t len)
+{
+    char key[DEFINITION_CLAIM_TEXT], number[24];
+    const json_t *value;
+    const char *text;
+
+    snprintf(key, sizeof(key), DEFINITION_CLAIM_PREFIX "%.*s", (int)len, name);
+    value = json_object_get(jwt->payload, key + strlen(DEFINITION_CLAIM_PREFIX));
+    text = json_string_value(value);
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        text = number;
+    } else if (json_is_boolean(value)) {
+        text = json_is_true(value) ? "true" : "false";
+    }
+    if (text != NULL && *text != '\0')
+        json_add_member(json, key, text);
+}
+
+/* False: no memory. */
+static bool take_session_claims(struct exchange *ex, const struct issuers_token *token)
+{
+    const char *list = token->issuer->session_claims, *name;
+    struct buf json;
+    size_t len;
+
+    free(ex->session_claims);
+    ex->session_claims = NULL;
+    buf_init(&json, CLAIMS_TEXT_MAX);
+    while ((name = config_next_claim(&list, &len)) != NULL) {
+        buf_add_str(&json, json.len == 0 ? "{" : "");
+        add_session_claim(&json, &token->jwt, name, len);
+    }
+    if (json.len > 1 || buf_failed(&json)) {
+        buf_add_char(&json, '}');
+        ex->session_claims = buf_take(&json);
+        return ex->session_claims != NULL;
+    }
+    buf_done(&json);
+    return true;
+}
+
 /* ---- waiting for a key ---- */
 
 struct key_wait {
@@ -123,6 +170,7 @@ bool external_read(struct exchange *ex, const char *text, exchange_step *again)
 {
     struct issuers_token token;
     int answer = verify_or_refuse(ex, text, &token);
+    bool taken;
 
     if (answer == ISSUERS_LATER && again != NULL && !ex->awaited_keys)
         await_keys(ex, token.keys, again);
@@ -135,8 +183,11 @@ bool external_read(struct exchange *ex, const char *text, exchange_step *again)
                                        .issued_s = token.times.issued_s,
                                        .expires_s = token.times.expires_s,
                                        .external = true};
+    taken = take_session_claims(ex, &token);
     jwt_done(&token.jwt);
-    return true;
+    if (!taken)
+        exchange_fail(ex, -E_NOMEM, "no memory for the claims of a token");
+    return taken;
 }
 
 /* ---- the first request ---- */

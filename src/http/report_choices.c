@@ -70,7 +70,7 @@ static int check_choices(struct exchange *ex, const struct definition *def, cons
                        "Parameter '%s' of report '%s' has no list of values: where 'values' is "
                        "null in GET /Report/Types there is none.",
                        name, def->name);
-    return 0;
+    return exchange_check_claims(ex, def);
 }
 
 static int ask_choices(struct exchange *ex, const struct definition *def, const char *name)
@@ -87,6 +87,7 @@ static int ask_choices(struct exchange *ex, const struct definition *def, const 
     question->ask = (struct choices_ask){.def = def,
                                          .param = definition_param(def, name),
                                          .user = ex->user->name,
+                                         .claims = ex->cached_token->session_claims ?: "",
                                          .fd = exchange_socket(ex),
                                          .tls = exchange_tls(ex) != NULL,
                                          .done = choices_woken,

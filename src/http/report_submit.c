@@ -26,14 +26,16 @@ struct request {
 };
 
 /* SHA-256 of what was sent, not of the canonical parameters: `today` would make the same body a
- * different request tomorrow. */
-static bool hash_request(const char *name, const json_t *given, uint8_t hash[STORE_HASH_BYTES])
+ * different request tomorrow. With other claims it is one. */
+static bool hash_request(const char *name, const json_t *given, const char *claims,
+                         uint8_t hash[STORE_HASH_BYTES])
 {
     char *text = given != NULL ? json_dumps(given, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
     EVP_MD_CTX *sha = EVP_MD_CTX_new();
     bool good = text != NULL && sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 &&
                 EVP_DigestUpdate(sha, name, strlen(name) + 1) == 1 &&
                 EVP_DigestUpdate(sha, text, strlen(text)) == 1 &&
+                (claims == NULL || EVP_DigestUpdate(sha, claims, strlen(claims)) == 1) &&
                 EVP_DigestFinal_ex(sha, hash, NULL) == 1;
 
     EVP_MD_CTX_free(sha);
@@ -84,7 +86,8 @@ static int read_submit_request(struct exchange *ex, struct request *ret)
     struct request request = {0};
     int rc = read_key(ex, &request.key) ?: read_body(ex, &request.name, &request.given);
 
-    if (rc == 0 && request.key != NULL && !hash_request(request.name, request.given, request.hash))
+    if (rc == 0 && request.key != NULL &&
+        !hash_request(request.name, request.given, ex->cached_token->session_claims, request.hash))
         rc = err_set(&ex->err, -E_NOMEM, "No memory to hash the request.");
     if (rc == 0)
         *ret = request;
@@ -113,8 +116,9 @@ static int check_request(struct exchange *ex, const struct request *request, cha
                      "may run; the operator can grant more.",
                      name);
     else
-        rc = params_canonical(def, request->given, store_now_ms(ex->services->store), &canonical,
-                              &ex->err);
+        rc = exchange_check_claims(ex, def)
+                 ?: params_canonical(def, request->given, store_now_ms(ex->services->store),
+                                     &canonical, &ex->err);
     str_copy(version, DEFINITION_VERSION_TEXT, def->version);
     catalog_release(catalog, def);
     if (rc == 0)
@@ -247,8 +251,12 @@ static int submit_start(struct exchange *ex, const struct request *request)
 
     if (rc != 0)
         return rc;
+    if (ex->cached_token->session_claims != NULL)
+        canonical = report_join_claims(canonical, ex->cached_token->session_claims);
     ex->state = canonical;
     ex->state_free = free;
+    if (canonical == NULL)
+        return err_set(&ex->err, -E_NOMEM, "No memory for the request.");
     /* What could not be generated now should not be accepted. */
     rc = spool_check(ex->services->spool, false, &ex->err);
     if (rc != 0)

@@ -174,6 +174,7 @@ void cached_token_release(struct cached_token *cached_token)
     if (holders != 1)
         return;
     user_done(&cached_token->user);
+    free(cached_token->session_claims);
     sodium_memzero(cached_token->token, cached_token->len);
     free(cached_token);
 }

@@ -16,7 +16,8 @@
 struct cached_token {
     struct token_claims claims;
     struct user user;
-    uint64_t version; /* 0: the store must be asked each time */
+    char *session_claims; /* that definitions see, as in core/claims.h; NULL: none */
+    uint64_t version;     /* 0: the store must be asked each time */
     /* For an API key: when its last use was recorded (UTC). Only this changes. */
     atomic_llong used_ms;
     /* token_cache.c's own */
@@ -43,7 +44,8 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
 /* Know none any more: a key may have gone. */
 void token_cache_forget(struct token_cache *token_cache);
 
-/* Takes `user` (and leaves it empty) unless it returns NULL: no memory. Yours to release. */
+/* Takes `user` (and leaves it empty) unless it returns NULL: no memory. Yours to release. Has no
+ * session_claims yet. */
 struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
                                       struct user *user, uint64_t version);
 void cached_token_release(struct cached_token *cached_token); /* NULL is fine */

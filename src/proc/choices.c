@@ -31,7 +31,7 @@ enum entry_state { ENTRY_WAITING, ENTRY_RUNNING, ENTRY_KEPT };
 
 struct entry {
     enum entry_state state;
-    char *user, *parameter;
+    char *user, *claims, *parameter;
     char version[DEFINITION_VERSION_TEXT]; /* of the definition: a hash of its text, including the
                                             * name */
     struct guid id;                        /* identifies it to the worker */
@@ -101,6 +101,7 @@ static void answer_all(struct entry *entry, const char *json, const struct err *
 static void entry_free(struct entry *entry)
 {
     free(entry->user);
+    free(entry->claims);
     free(entry->parameter);
     free(entry->json);
     free(entry);
@@ -153,7 +154,7 @@ static int64_t kept_clock_ms(void)
 static void keep_entry(struct choices *choices, struct entry *entry, char *json)
 {
     entry->json = json;
-    entry->size = strlen(json);
+    entry->size = strlen(json) + strlen(entry->claims);
     entry->state = ENTRY_KEPT;
     entry->due_ms = kept_clock_ms() + CHOICES_KEPT_MS;
     choices->running = NULL;
@@ -304,6 +305,7 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
                   .definition_text = def->text,
                   .parameters = "{}",
                   .user_name = entry->user,
+                  .claims = entry->claims,
                   .source_url = config_source_url(config, def->source),
                   .temp_folder = choices->temp_folder,
                   .timezone = config->timezone.text,
@@ -361,9 +363,10 @@ static struct entry *find_same_entry(const struct choices *choices, const struct
 {
     struct entry *entry = choices->entries;
 
-    while (entry != NULL && (entry->stale || !str_eq(entry->user, ask->user) ||
-                             !str_eq(entry->version, ask->def->version) ||
-                             !str_eq(entry->parameter, ask->param->name)))
+    while (entry != NULL &&
+           (entry->stale || !str_eq(entry->user, ask->user) ||
+            !str_eq(entry->claims, ask->claims) || !str_eq(entry->version, ask->def->version) ||
+            !str_eq(entry->parameter, ask->param->name)))
         entry = entry->next;
     return entry;
 }
@@ -441,9 +444,10 @@ static struct entry *entry_new(const struct choices_ask *ask)
     entry->id = guid_new();
     entry->due_ms = clock_mono_ms() + CHOICES_PATIENCE_MS;
     entry->user = strdup(ask->user);
+    entry->claims = strdup(ask->claims);
     entry->parameter = strdup(ask->param->name);
     str_copy(entry->version, sizeof(entry->version), ask->def->version);
-    if (entry->user != NULL && entry->parameter != NULL)
+    if (entry->user != NULL && entry->claims != NULL && entry->parameter != NULL)
         return entry;
     entry_free(entry);
     return NULL;

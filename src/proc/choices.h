@@ -1,5 +1,5 @@
 /* src/proc/choices.h -- the choices of a parameter, for a form: fetched by a worker process of
- * their own, kept for a minute for each user. */
+ * their own, kept for a minute for each user and its claims. */
 #pragma once
 
 #include "base/err.h"
@@ -30,7 +30,7 @@ int choices_new(const struct config *config, const char *temp_folder, struct cho
 struct choices_ask {
     const struct definition *def; /* held */
     const struct param *param;    /* of it, with `values` */
-    const char *user;
+    const char *user, *claims;    /* `claims`: of its session, as in core/claims.h; "": none */
     int fd;   /* the client's socket, open until `done`: a client that hangs up (hang_up.h) ends its
                  request */
     bool tls; /* it speaks TLS */

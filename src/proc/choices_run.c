@@ -61,14 +61,14 @@ static void choices_end(struct choices *choices)
 }
 
 static int choices_begin(struct choices *choices, struct source *source, const struct param *param,
-                         struct err *err)
+                         const struct claims *claims, struct err *err)
 {
     int rc;
 
     *choices = (struct choices){.param = param};
     buf_init(&choices->value, PARAM_VALUE_MAX + 1);
     buf_init(&choices->label, PARAM_VALUE_MAX + 1);
-    rc = source_query(source, &param->values, NULL, 0, &choices->query, err);
+    rc = source_query(source, &param->values, claims->values, claims->count, &choices->query, err);
     if (rc < 0)
         return rc;
     choices->columns = source_columns(choices->query);
@@ -186,10 +186,10 @@ static int add_choice(struct choices *choices, struct buf *out, struct err *err)
 }
 
 int choices_list(struct source *source, const struct definition *def, const struct param *param,
-                 struct buf *out, struct err *err)
+                 const struct claims *claims, struct buf *out, struct err *err)
 {
     struct choices choices;
-    int rc = choices_begin(&choices, source, param, err);
+    int rc = choices_begin(&choices, source, param, claims, err);
 
     buf_add_char(out, '[');
     while (rc >= 0 && (rc = next_row(&choices, err)) > 0) {
@@ -310,7 +310,7 @@ static int find_all(struct choices *choices, struct wanted *wanted, struct err *
 }
 
 int choices_check(struct source *source, const struct param *param, const struct param_value *value,
-                  struct err *err)
+                  const struct claims *claims, struct err *err)
 {
     struct choices choices;
     struct wanted wanted;
@@ -321,7 +321,7 @@ int choices_check(struct source *source, const struct param *param, const struct
     rc = wanted_init(&wanted, param, value, err);
     if (rc < 0)
         return rc;
-    rc = choices_begin(&choices, source, param, err) ?: find_all(&choices, &wanted, err);
+    rc = choices_begin(&choices, source, param, claims, err) ?: find_all(&choices, &wanted, err);
     choices_end(&choices);
     wanted_done(&wanted);
     if (rc <= 0)

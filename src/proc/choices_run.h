@@ -20,9 +20,9 @@ int choices_no_memory(struct err *err);
  * without an offset is in UTC, as parameters are bound; the value is in RFC 3339. -E_SOURCE says
  * what is wrong with the query or with what it gives; -E_CANCELLED. */
 int choices_list(struct source *source, const struct definition *def, const struct param *param,
-                 struct buf *out, struct err *err);
+                 const struct claims *claims, struct buf *out, struct err *err);
 
 /* Is every value, of a list too, among the choices? -E_SOURCE if not: the message names the
  * parameter and quote no value. No value at all is always one. -E_CANCELLED. */
 int choices_check(struct source *source, const struct param *param, const struct param_value *value,
-                  struct err *err);
+                  const struct claims *claims, struct err *err);

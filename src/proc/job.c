@@ -453,6 +453,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
                   .definition_text = def->text,
                   .parameters = job->report.parameters,
                   .user_name = job->report.user_name,
+                  .claims = report_claims(&job->report),
                   .source_url = config_source_url(config, def->source),
                   .temp_folder = spool_temp_folder(spec->spool),
                   .timezone = config->timezone.text,

@@ -32,7 +32,8 @@ struct run {
     struct source *source;
     struct run_progress *progress;
     struct definition *def;
-    struct param_value *values;
+    struct param_value *values; /* of the parameters, then those of `claims` */
+    struct claims claims;
     struct result_writer *result_writer;
     struct result_footer footer;
     int64_t rows; /* of results and sets, for the limit */
@@ -159,7 +160,8 @@ static bool is_choices(const struct wire_order *job)
 static int query(struct run *run, const struct statement *statement, struct source_query **ret,
                  struct err *err)
 {
-    return source_query(run->source, statement, run->values, run->def->param_count, ret, err);
+    return source_query(run->source, statement, run->values,
+                        run->def->param_count + run->claims.count, ret, err);
 }
 
 static struct source_value *new_row(const struct source_query *query)
@@ -186,7 +188,8 @@ static int check_values(struct run *run, struct err *err)
 
     for (size_t i = 0; rc == 0 && i < run->def->param_count; i++) {
         if (run->def->params[i].values.sql != NULL)
-            rc = choices_check(run->source, &run->def->params[i], &run->values[i], err);
+            rc = choices_check(run->source, &run->def->params[i], &run->values[i], &run->claims,
+                               err);
     }
     return rc;
 }
@@ -472,13 +475,15 @@ static int write_choices(struct run *run, struct err *err)
 
     if (param == NULL || param->values.sql == NULL)
         return err_set(err, -E_DEFINITION, "The report's definition is broken.");
-    return choices_list(run->source, run->def, param, result_writer_block(run->result_writer), err);
+    return choices_list(run->source, run->def, param, &run->claims,
+                        result_writer_block(run->result_writer), err);
 }
 
 static int run_in_transaction(struct run *run, struct err *err)
 {
     char reference[GUID_TEXT];
     struct source_session session = {.user_name = run->job->texts.user_name,
+                                     .claims = &run->claims,
                                      .reference = reference,
                                      .timeout_ms = run->job->run.timeout_ms,
                                      .timezone = run->def->timezone};
@@ -495,6 +500,24 @@ static int run_in_transaction(struct run *run, struct err *err)
         return rc;
     *err = changed;
     return ended;
+}
+
+/* The definition may use other claims than the one that accepted the report. */
+static int take_claims(struct run *run, struct err *err)
+{
+    size_t count = run->def->param_count;
+    struct param_value *values;
+    int rc = claims_read(run->job->texts.claims, &run->claims, err)
+                 ?: claims_check(&run->claims, run->def, err);
+
+    if (rc < 0 || run->claims.count == 0 || is_choices(run->job))
+        return rc;
+    values = realloc(run->values, (count + run->claims.count) * sizeof(*values));
+    if (values == NULL)
+        return choices_no_memory(err);
+    memcpy(values + count, run->claims.values, run->claims.count * sizeof(*values));
+    run->values = values;
+    return 0;
 }
 
 static int prepare_run(struct run *run, struct err *err)
@@ -517,6 +540,8 @@ static int prepare_run(struct run *run, struct err *err)
         rc = params_values(run->def, texts->parameters, &run->values, err);
     if (rc == -E_PARAM) /* its message quotes the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
+    if (rc == 0)
+        rc = take_claims(run, err);
     return rc < 0
                ? rc
                : result_writer_new(job->fd, job->run.packed, job->run.sealed ? job->run.key : NULL,
@@ -560,6 +585,7 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
     result_footer_done(&run.footer);
     if (run.def != NULL)
         params_free(run.values, run.def->param_count);
+    claims_done(&run.claims);
     definition_free(run.def);
     return rc;
 }

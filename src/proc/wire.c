@@ -24,8 +24,8 @@ enum {
 
 /* No padding, so that no bytes of a stack or heap are sent along. */
 _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
-                                              sizeof(uint64_t[2]) + REPORT_KEY_BYTES +
-                                              sizeof(uint32_t) * WIRE_TEXT_COUNT,
+                                              sizeof(uint64_t) + REPORT_KEY_BYTES +
+                                              sizeof(uint32_t[1 + WIRE_TEXT_COUNT]),
                "struct wire_run has padding");
 _Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
                                                  REPORT_DIGEST_BYTES +

@@ -30,6 +30,7 @@ struct wire_head {
     X(definition_text) /* the whole of it */                                                       \
     X(parameters)      /* canonical */                                                             \
     X(user_name)                                                                                   \
+    X(claims) /* of its session: core/claims.h; "": none */                                        \
     X(source_url)                                                                                  \
     X(temp_folder)                                                                                 \
     X(timezone) /* of a definition that sets none; "": none */                                     \
@@ -54,9 +55,9 @@ struct wire_run {
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;                  /* a file of at most this many bytes needs no fsync */
     int64_t runs;                         /* how often it has been run, but its database changed */
-    uint64_t packed;                      /* 1: the result has to be compressed */
     uint64_t sealed;                      /* 1: the result has to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES];        /* … with this */
+    uint32_t packed;                      /* 1: the result has to be compressed */
     uint32_t text_bytes[WIRE_TEXT_COUNT]; /* wire_order_write_texts(): without their NULs */
 };
 

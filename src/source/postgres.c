@@ -106,6 +106,36 @@ static const char settings_sql[] =
 
 enum { STATEMENT_GRACE_MS = 1000 };
 
+/* Settings of the transaction: reportd.claim_NAME. Names are values, too. */
+static int set_claims(struct pg_source *source, const struct claims *claims, struct err *err)
+{
+    enum { NAME_TEXT = sizeof("reportd.claim_") + DEFINITION_CLAIM_MAX };
+    char names[CLAIMS_MAX][NAME_TEXT];
+    const char *values[2 * CLAIMS_MAX];
+    struct buf sql;
+    int rc;
+
+    if (claims == NULL || claims->count == 0)
+        return 0;
+    buf_init(&sql, 64 * CLAIMS_MAX);
+    for (size_t i = 0; i < claims->count; i++) {
+        snprintf(names[i], NAME_TEXT, "reportd.claim_%s",
+                 claims->values[i].name + strlen(DEFINITION_CLAIM_PREFIX));
+        values[2 * i] = names[i];
+        values[2 * i + 1] = claims->values[i].text;
+        buf_add_format(&sql, "%s" SET "($%zu, $%zu, true)", i == 0 ? "SELECT " : ", ", 2 * i + 1,
+                       2 * i + 2);
+    }
+    rc = buf_failed(&sql)
+             ? err_set(err, -E_NOMEM, "Out of memory.")
+             : pg_finish(source,
+                         PQsendQueryParams(source->conn, buf_str(&sql), (int)(2 * claims->count),
+                                           NULL, values, NULL, NULL, 0),
+                         NULL, NULL, err);
+    buf_done(&sql);
+    return rc;
+}
+
 static int start_transaction(struct pg_source *source, const struct source_session *session,
                              struct err *err)
 {
@@ -122,9 +152,10 @@ static int start_transaction(struct pg_source *source, const struct source_sessi
     snprintf(name, sizeof(name), "reportd %s", session->reference);
     if (timeout_ms > 0)
         snprintf(timeout, sizeof(timeout), "%lldms", (long long)timeout_ms + STATEMENT_GRACE_MS);
-    return pg_finish(source,
-                     PQsendQueryParams(source->conn, settings_sql, 4, texts, values, NULL, NULL, 0),
-                     NULL, NULL, err);
+    rc = pg_finish(source,
+                   PQsendQueryParams(source->conn, settings_sql, 4, texts, values, NULL, NULL, 0),
+                   NULL, NULL, err);
+    return rc < 0 ? rc : set_claims(source, session->claims, err);
 }
 
 static int connect_and_start(struct pg_source *source, const struct source_session *session,

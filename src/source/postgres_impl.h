@@ -10,8 +10,9 @@
 #include "source/source_impl.h"
 
 enum {
-    PG_VALUES_MAX = DEFINITION_PARAMETERS_MAX + 1, /* the declared ones and session_user */
-    PG_VALUE_BYTES_MAX = 128 << 20,                /* above what render takes */
+    /* the declared ones, claims and session_user */
+    PG_VALUES_MAX = DEFINITION_PARAMETERS_MAX + CLAIMS_MAX + 1,
+    PG_VALUE_BYTES_MAX = 128 << 20, /* above what render takes */
 };
 
 /* One connection, used by one thread; only `interrupted` and `wake_fd` are touched by others. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "core/param_check.h"
+#include "core/claims.h"
 
 struct source;
 struct source_query;
@@ -49,12 +49,14 @@ struct source_spec {
     void *context;
 };
 
-/* Session parameters are bound like declared ones: `session_user` is always there. */
+/* Session parameters are bound like declared ones: `session_user` is always there; claims are among
+ * the values that source_query() gets, and in PostgreSQL they are settings, too. */
 struct source_session {
     const char *user_name;
-    const char *reference; /* for the database's own monitoring */
-    int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
-    const char *timezone;  /* of local time in SQL; NULL: UTC, or what PostgreSQL's session has */
+    const struct claims *claims; /* NULL: none */
+    const char *reference;       /* for the database's own monitoring */
+    int64_t timeout_ms;          /* for a database that can enforce it by itself; 0: none */
+    const char *timezone; /* of local time in SQL; NULL: UTC, or what PostgreSQL's session has */
 };
 
 /* All errors: err->text is for the user, err->detail for the log. Without a spec->notice no detail

@@ -31,8 +31,8 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
-        arg->report.parameters =
-            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
+        report_take_parameters(&arg->report, get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT,
+                                                             arg->report.key, KEYRING_PARAMETERS));
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         arg->permitted = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 3);

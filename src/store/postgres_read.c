@@ -36,8 +36,8 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
-        arg->report.parameters =
-            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
+        report_take_parameters(&arg->report, get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT,
+                                                             arg->report.key, KEYRING_PARAMETERS));
         arg->position = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->report.sealed = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
@@ -82,8 +82,8 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
         if (get_null(c, 0))
             continue;
         postgres_read_report(c, report);
-        report->parameters =
-            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, report->key, KEYRING_PARAMETERS);
+        report_take_parameters(report, get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, report->key,
+                                                       KEYRING_PARAMETERS));
         if (owned)
             report->user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->count++;

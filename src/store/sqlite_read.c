@@ -20,7 +20,7 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     arg->found = sql_next(&q);
     if (arg->found) {
         sqlite_read_report(&q, &arg->report);
-        arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
+        report_take_parameters(&arg->report, sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT));
         if (arg->report.state == REPORT_QUEUED)
             arg->position = sqlite_queue_position(conn, arg->report.user_id,
                                                   sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1));

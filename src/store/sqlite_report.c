@@ -41,7 +41,7 @@ int sqlite_read_reports(struct sql *q, enum sqlite_with with, struct report **re
             break;
         sqlite_read_report(q, report);
         if (with >= SQLITE_WITH_PARAMETERS)
-            report->parameters = sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT);
+            report_take_parameters(report, sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT));
         if (with >= SQLITE_WITH_OWNER)
             report->user_name = sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT + 1);
         count++;
@@ -320,7 +320,7 @@ static int read_claimed(struct store_conn *conn, int64_t seq, const char *source
 
     if (sql_next(&q)) {
         sqlite_read_report(&q, ret);
-        ret->parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
+        report_take_parameters(ret, sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT));
         ret->user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
     }
     return sql_end(&q, err) ?: sqlite_running_start(conn, ret, source, err);

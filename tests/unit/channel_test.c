@@ -73,7 +73,7 @@ static struct wire_order a_run(const struct bench *b)
 {
     struct wire_order order = {
         .run = {.head = {.type = WIRE_RUN, .attempt = 1}, .sealed = 1, .key = {1, [31] = 2}},
-        .texts = {"a.sql", "SELECT", "{}", "ann", "sqlite:x", "/t", "", ""},
+        .texts = {"a.sql", "SELECT", "{}", "ann", "", "sqlite:x", "/t", "", ""},
         .fd = b->file,
         .texts_fd = -1};
 

@@ -81,6 +81,7 @@ static struct wire_order a_run(const struct bench *b)
                                          .definition_text = "-- \"quoted\"\n\xc3\xa9",
                                          .parameters = "{\"A\":\"b\"}",
                                          .user_name = "ann",
+                                         .claims = "",
                                          .source_url = "sqlite:x",
                                          .temp_folder = "",
                                          .timezone = "",
@@ -419,20 +420,20 @@ static void texts_that_could_change_or_do_not_fit_are_refused(void **state)
 {
     struct bench *b = *state;
     static const char bytes[64];
-    struct wire_run run = {.head.type = WIRE_RUN, .text_bytes = {1, 1, 1, 1, 1, 1, 1, 1}};
+    struct wire_run run = {.head.type = WIRE_RUN, .text_bytes = {1, 1, 1, 1, 1, 1, 1, 1, 1}};
     const struct {
         size_t size;
         int seals;
         char fill;
         const char *word;
     } cases[] = {
-        {16, 0, 0, "not sealed"},
-        {16, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, 0, "not sealed"},
-        {16, F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_WRITE, 0, "not sealed"},
-        {15, SEALS, 0, "size"},
+        {18, 0, 0, "not sealed"},
+        {18, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, 0, "not sealed"},
+        {18, F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_WRITE, 0, "not sealed"},
         {17, SEALS, 0, "size"},
+        {19, SEALS, 0, "size"},
         {0, SEALS, 0, "size"},
-        {16, SEALS, 'x', "without its end"},
+        {18, SEALS, 'x', "without its end"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -447,7 +448,7 @@ static void texts_that_could_change_or_do_not_fit_are_refused(void **state)
         close(fds[1]);
     }
     for (size_t i = 0; i < WIRE_TEXT_COUNT; i++) { /* a sum that does not fit 32 bits */
-        int fds[2] = {b->null, memfd(bytes, 16, SEALS)};
+        int fds[2] = {b->null, memfd(bytes, 18, SEALS)};
         struct wire_run huge = run;
 
         huge.text_bytes[i] = UINT32_MAX;

@@ -49,7 +49,7 @@ struct bench {
 /* What a test asks for; zero means the usual. */
 struct ask {
     const char *definition, *parameters, *database, *user, *choices, *timezone;
-    const char *url, *temp_folder;
+    const char *url, *temp_folder, *claims;
     int64_t timeout_ms, row_limit, size_limit, row_results, temp_limit;
 };
 
@@ -130,6 +130,7 @@ MAYBE void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id)
                   .definition_text = ask->definition,
                   .parameters = ask->parameters != NULL ? ask->parameters : "{}",
                   .user_name = ask->user != NULL ? ask->user : "u",
+                  .claims = ask->claims != NULL ? ask->claims : "",
                   .source_url = ask->url != NULL ? ask->url : url,
                   .temp_folder = ask->temp_folder != NULL ? ask->temp_folder : b->folder,
                   .timezone = ask->timezone != NULL ? ask->timezone : "",
