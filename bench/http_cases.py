@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import time
 
-from servers import Constant, Nginx, Reportd, SharedReportd, private_postgres
+from servers import Constant, Nginx, Reportd, SharedReportd, make_provider, private_postgres
 from stage import CONNECTIONS, DATA, LOAD_CORE, SERVER_CORE, Row, alternate, median, run, wrk
 
 FEW, MANY = 1_000, 1_000_000
@@ -44,19 +44,23 @@ def status(bench):
     def poll(url, file):
         return wrk(url, "poll.lua", file, seconds=bench.seconds)["rate"]
 
-    with Reportd("few") as few, Reportd("many") as many:
+    provider = make_provider()
+    with Reportd("few", sections=provider.section()) as few, Reportd("many") as many:
         few_pairs = few.store_reports(FEW)
         few_file = few.write_requests("requests", few_pairs)
+        theirs = few.provider_tokens(provider)
+        theirs_file = few.write_requests("requests of a provider", [(guid, theirs[token]) for guid, token in few_pairs])
         many_file = many.write_requests("requests", many.store_reports(bench.scaled(MANY), most=DISTINCT))
         body, headers = answer_to(few, few_pairs[0])
         with Nginx(body, headers) as nginx, Constant(body, headers) as library:
-            for url, file in ((few.url, few_file), (many.url, many_file)):  # who polls has asked before
+            for url, file in ((few.url, few_file), (few.url, theirs_file), (many.url, many_file)):  # who polls has asked before
                 wrk(url, "poll.lua", file, seconds=WARM_S)
-            ours, beside, bare, larger = alternate(
-                bench.pairs, lambda: poll(few.url, few_file), lambda: poll(nginx.url, few_file),
+            ours, by_provider, beside, bare, larger = alternate(
+                bench.pairs, lambda: poll(few.url, few_file), lambda: poll(few.url, theirs_file), lambda: poll(nginx.url, few_file),
                 lambda: poll(library.url, few_file), lambda: poll(many.url, many_file))
     yield Row("status poll, 1,000 stored", "nginx, a constant of the same size", "req/s", ours, beside, 0.8)
     yield Row("status poll, 1,000 stored", "libmicrohttpd alone, the same constant", "req/s", ours, bare)
+    yield Row("status poll, a provider's token", "itself with its own token", "req/s", by_provider, ours, 0.95)
     yield Row(f"status poll, {bench.scaled(MANY):,} stored", "itself at 1,000", "req/s", larger, ours, 0.95)
 
 

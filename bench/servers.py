@@ -101,7 +101,7 @@ class Reportd:
     """`reportd serve` in a folder of its own; pinned to one core unless `core` is None. It logs from `warn` on: no line
     a request, as nginx beside it has its access_log off."""
 
-    def __init__(self, name, core=SERVER_CORE, postgres_url=None, **config):
+    def __init__(self, name, core=SERVER_CORE, postgres_url=None, sections="", **config):
         self.folder = DATA / name
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "reports").mkdir(parents=True)
@@ -112,7 +112,7 @@ class Reportd:
         sources = {"items": f"sqlite:{make_items(DATA / 'items.db')}", **({"pg": postgres_url} if postgres_url else {})}
         (self.folder / "reportd.conf").write_text(
             "".join(f'{key} = "{value}"\n' for key, value in values.items()) +
-            "".join(f'source {source} {{ url = "{url}" }}\n' for source, url in sources.items()))
+            "".join(f'source {source} {{ url = "{url}" }}\n' for source, url in sources.items()) + sections)
         (self.folder / "reportd.conf").chmod(0o600)  # whatever the umask; a URL may have a password
         (self.folder / "reports").chmod(0o755)
         self.core, self.process, self.tokens = core, None, []
@@ -210,6 +210,18 @@ class Reportd:
                        (session, number, access, os.urandom(32), STAMP_MS))
             self.tokens.append(access_token(key, f"u{number}", session, access, now))
         self.close(db)
+
+    def provider_tokens(self, provider):
+        """Of the same users, as an identity provider signs them: each is a session already, so that nobody is enrolled."""
+        tokens = [provider.token(f"u{number}") for number in range(1, USERS + 1)]
+        db = self.db()
+        db.execute("BEGIN IMMEDIATE")
+        for number, token in enumerate(tokens, 1):
+            session = hashlib.sha256(token.encode()).digest()[:16]
+            db.execute("INSERT INTO session (id, user_id, access, refresh_hash, expires_ms) VALUES (?, ?, ?, ?, ?)",
+                       (session, number, session, os.urandom(32), STAMP_MS))
+        self.close(db)
+        return dict(zip(self.tokens, tokens))
 
     def store_reports(self, count, size=8, files=False, most=100_000, users=USERS):
         """`count` complete reports more, put into the store at once and spread over the first `users`; returns [(reference,
@@ -388,6 +400,15 @@ class Constant:
         self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
+
+
+def make_provider():
+    """An identity provider whose keys are in a file."""
+    sys.path.insert(0, str(ROOT / "tests/e2e"))
+    from provider import Provider
+    folder = DATA / "provider"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Provider(folder)
 
 
 def private_postgres():

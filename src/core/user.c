@@ -88,16 +88,12 @@ bool user_is_locked(const struct user *user, int64_t now_ms)
     return user->locked_until_ms > now_ms;
 }
 
-static bool allows(const char *allow, const char *address)
+static bool allows(const char *allow, const struct address *address)
 {
-    struct address from;
-
-    if (allow == NULL || allow[strspn(allow, " ")] == '\0')
-        return true;
-    return address_read(address, &from) && network_list_has(allow, &from);
+    return allow == NULL || allow[strspn(allow, " ")] == '\0' || network_list_has(allow, address);
 }
 
-bool user_may_come_from(const struct user *user, const char *address)
+bool user_may_come_from(const struct user *user, const struct address *address)
 {
     return allows(user->allow, address) && (user->key == NULL || allows(user->key->allow, address));
 }

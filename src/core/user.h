@@ -58,10 +58,9 @@ void user_set_identity(struct user *user, const struct user_identity *identity);
 
 /* By its grants, those of its groups, and those of its key; a disabled user has none. */
 bool user_may_run(const struct user *user, const char *report);
-/* By its allow-list, and that of its key. `address`: numeric IPv4 or IPv6. An IPv4-mapped IPv6
- * address (RFC 4291, 2.5.5.2) counts as the IPv4 address, here and in the list; other blocks of
- * IPv6 do not include it, not even ::/0. */
-bool user_may_come_from(const struct user *user, const char *address);
+/* By its allow-list, and that of its key. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) counts as
+ * the IPv4 address, here and in the list; other blocks of IPv6 do not include it, not even ::/0. */
+bool user_may_come_from(const struct user *user, const struct address *address);
 bool user_is_locked(const struct user *user, int64_t now_ms);
 
 /* One entry of an allow-list. */

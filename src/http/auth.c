@@ -119,8 +119,8 @@ static bool enter_by_key(struct exchange *ex)
 {
     char address[ADDRESS_TEXT];
 
-    exchange_address(ex, address);
-    if (!user_may_come_from(ex->user, address)) {
+    if (!user_may_come_from(ex->user, &ex->client.address)) {
+        exchange_address(ex, address);
         log_warn("key.refused", "request=%s user=%s key=%s address=%s", ex->request_id,
                  ex->user->name, ex->user->key->name, address);
         auth_refuse(ex);
@@ -174,12 +174,7 @@ static void enter_with(struct exchange *ex, struct cached_token *cached_token)
  * no login at which to check it. */
 static bool may_come_from_here(const struct exchange *ex, const struct user *user)
 {
-    char address[ADDRESS_TEXT];
-
-    if (!ex->claims.external)
-        return true;
-    exchange_address(ex, address);
-    return user_may_come_from(user, address);
+    return !ex->claims.external || user_may_come_from(user, &ex->client.address);
 }
 
 /* The first request with the token of an identity provider. */

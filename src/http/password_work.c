@@ -62,7 +62,7 @@ void password_work_take_user(struct exchange *ex, struct password_work *work,
     if (user == NULL)
         return;
     str_copy(work->hash, sizeof(work->hash), user->password_hash);
-    if (!user->disabled && user_may_come_from(user, work->address))
+    if (!user->disabled && user_may_come_from(user, &ex->client.address))
         work->user_id = user->id;
 }
 

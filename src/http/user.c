@@ -257,11 +257,9 @@ static void token_rotated(struct exchange *ex)
     struct login *login = ex->state;
     const struct store_rotate *rotate = &ex->op.rotate;
     bool again = rotate->outcome == ROTATE_CURRENT;
-    char address[ADDRESS_TEXT];
 
-    exchange_address(ex, address);
     if (ex->op.rc != 0 || (rotate->outcome != ROTATE_DONE && !again) || rotate->user.disabled ||
-        !user_may_come_from(&rotate->user, address)) {
+        !user_may_come_from(&rotate->user, &ex->client.address)) {
         auth_refuse(ex);
         return;
     }
