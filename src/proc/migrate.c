@@ -408,10 +408,12 @@ static int count_due(struct migration *m, struct err *err)
     return 0;
 }
 
+/* A try that was interrupted may have renamed results without syncing the folder. */
 static int copy(struct migration *m, struct err *err)
 {
     int rc = count_due(m, err)
              ?: copy_results(m, err)
+             ?: spool_sync(m->spec->to_spool, err)
              ?: store_move_check(m->spec->from, m->spec->to,
                                  spool_is_in_database(m->spec->to_spool), &m->counts.rows, err);
     SEAM_STEP("migrate", "all", "verified");

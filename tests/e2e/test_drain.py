@@ -2,16 +2,21 @@
 
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from conftest import ALICE
+from events import Events
 from harness import PASSWORD, Client, failed, poll
 from stores import STORES
+from test_forms import SlowForm, whole
+from test_links import follow, link_of
 from test_nodes_definitions import definition, give, rows
 from test_reportctl import Ctl
 
 OPERATOR = "olga"
+CLOSE = "Connection: close\r\n"
 
 
 def operator(server):
@@ -83,6 +88,58 @@ def test_a_restart_ends_a_drain_and_so_does_the_operator(make_server, tmp_path):
     alice, olga = server.client(ALICE), server.client(OPERATOR)
     alice.wait_for(waiting, "complete")
     poll(lambda: [node["draining"] for node in nodes(olga)] == [False], what="the node alone, not draining")
+
+
+def test_two_nodes_that_drain_each_other_at_once_both_drain_until_that_ends(make_cluster):
+    cluster = make_cluster(nodes=2)
+    operator(cluster.nodes[0])
+    clients = [node.client(OPERATOR) for node in cluster.nodes]
+    ids = [cluster.sql(f"SELECT id FROM node WHERE host LIKE '%:{node.process.pid}'")[0] for node in cluster.nodes]
+    alice = cluster.nodes[0].client(ALICE)
+    running = [alice.order("Endless") for _ in ids]
+    for reference in running:
+        alice.wait_for(reference, "processing")
+    with ThreadPoolExecutor(2) as pool:
+        for draining in (True, True, False):
+            list(pool.map(set_draining, clients, reversed(ids), [draining] * 2))
+            assert [node["draining"] for client in clients for node in nodes(client)] == [draining] * 4
+            if draining:
+                waiting = alice.order("Quick", ProductID="1")
+                assert alice.state(waiting) == "queued"
+                assert [alice.state(reference) for reference in running] == ["processing"] * 2
+            else:
+                for reference in running:
+                    alice.delete(reference)
+                assert alice.finish(waiting).json()["data"] == "complete"
+    alice.delete_all()
+
+
+@pytest.mark.stores(*STORES)
+def test_links_conversions_and_streams_go_on_while_a_node_drains(make_server):
+    server = make_server(workers=1)
+    olga, alice = operator(server), server.client(ALICE)
+    done = alice.complete("Big", Rows="30000")
+    expected, link, slow = whole(alice, done, "csv"), link_of(alice, done, format="csv"), SlowForm.begin(alice, done, "csv", CLOSE)
+    (node,) = nodes(olga)
+    with Events(alice) as events:
+        running = alice.order("Endless")
+        alice.wait_for(running, "processing")
+        for _ in range(2):
+            set_draining(olga, node["host"], True)
+        waiting = alice.order("Quick", ProductID="1")
+        poll(lambda: events.of(waiting), what="an event of what waits")
+        alice.delete(running)  # the last that runs: the drain has nothing to wait for
+        poll(lambda: [one["running"] for one in nodes(olga)] == [0], what="the end of what runs")
+        got, broken = slow.rest()
+        assert not broken and got.endswith(b"0\r\n\r\n")
+        assert follow(link).text == expected and follow(link_of(alice, done, format="csv")).text == expected
+        set_draining(olga, node["host"], True)
+        assert alice.state(waiting) == "queued" and not events.ended
+    with SlowForm.begin(alice, done, "csv", CLOSE).socket, Events(alice) as events:
+        assert server.stop() == 0  # they do not hold it up
+        poll(lambda: events.ended, what="the end of the stream")
+    server.start()
+    assert server.client(ALICE).finish(waiting).json()["data"] == "complete"
 
 
 def test_a_node_that_was_given_up_stays_drained(make_cluster):

@@ -17,11 +17,18 @@ from test_keys import Key
 
 TARGETS = {"the same folder": {}, "another folder": {"spool": "results"}, "rows": {"spool": "postgresql"}}
 # In the order in which they are passed, and those that a target has not.
-STEPS = ["spool.mark.written", "migrate.source.marked", "migrate.rows.written", "migrate.rows.copied", "spool.publish.copied",
-         "migrate.result.published", "migrate.all.verified", "migrate.target.finished", "spool.remove.truncated",
-         "migrate.files.erased", "migrate.store.replaced"]
-WITHOUT = {"the same folder": {"spool.mark.written", "spool.publish.copied", "spool.remove.truncated"},
-           "another folder": {"spool.publish.copied"}, "rows": {"spool.mark.written"}}
+STEPS = ["key_file.make.written", "erase.keys.taken", "spool.open.made", "store.recover.posted", "store.recover.taken", "store.recover.written",
+         "store.recover.committed", "spool.mark.written", "spool.mark.named", "migrate.source.marked",
+         "migrate.rows.written", "migrate.rows.copied", "store.find.posted", "store.find.taken", "store.find.committed",
+         "spool.publish.copied", "spool.publish.committed", "spool.publish.renamed", "spool.publish.synced", "migrate.result.published",
+         "spool.fetch.begun", "migrate.all.verified", "migrate.target.finished", "spool.sweep.found", "spool.remove.truncated",
+         "spool.sweep.unlinked", "migrate.files.erased", "migrate.store.replaced"]
+BESIDE = {"store.recover.answered", "store.find.answered"}  # passed by another thread, while the migration goes on
+IN_ROWS = {"spool.publish.copied", "spool.publish.committed", "spool.fetch.begun"}
+IN_FILES = {"spool.publish.renamed", "spool.publish.synced"}
+MARKED = {"spool.mark.written", "spool.mark.named"}
+ERASED = {"spool.sweep.found", "spool.remove.truncated", "spool.sweep.unlinked"}
+WITHOUT = {"the same folder": IN_ROWS | MARKED | ERASED, "another folder": IN_ROWS, "rows": IN_FILES | MARKED}
 BIG = {"Rows": "3000"}
 ENCRYPTED = {"spool_encryption": "on", "result_compression": "zstd"}
 
@@ -210,14 +217,20 @@ def refuses_to_serve(moving, *words):
 @pytest.mark.parametrize("target", TARGETS)
 def test_killed_at_every_step_it_is_finished_by_the_next(make_few, target, tmp_path):
     moving, trace = make_few(target), tmp_path / "trace"
+    before = set(moving.server.spool.glob("*.json"))
     for step in STEPS:
         if step in WITHOUT[target]:
             continue
         done = moving.run(seams=f"{step}=crash", trace=trace)
         assert done.returncode == DEATH, (step, done.stdout, done.stderr)
+        if step in IN_FILES:  # it is there for the next, which does not know whether it is synced
+            done = moving.run(seams="spool.syncfs=EIO")
+            assert done.returncode == 1 and "sync" in done.stderr, (step, done.stdout, done.stderr)
+            for path in set(moving.server.spool.glob("*.json")) - before:
+                path.unlink()
         if step in ("migrate.rows.copied", "migrate.all.verified"):
             refuses_to_serve(moving, "is being moved to PostgreSQL", "is being moved into this database")
-    assert {place for _, place in passings(trace) if place.startswith("migrate.") and place.count(".") == 2} <= set(STEPS)
+    assert {place for _, place in passings(trace) if place.count(".") == 2} == (set(STEPS) | BESIDE) - WITHOUT[target]
     assert moving.run_well() == "the store was moved before\n"
     refuses_to_serve(moving, "was moved to PostgreSQL")
     assert moving.server.run("serve", "--check", "-c", "old.conf").returncode == 1
@@ -261,8 +274,9 @@ def is_unmarked(moving):
 
 
 # In the order in which they are passed.
-CALLS = ["key_file.write", "spool.parent_fsync", "store.commit", "spool.mark", "store.mark", "spool.create", "migrate.write", "spool.rename", "spool.folder_fsync"]
-WITHOUT_CALLS = {"the same folder": {"spool.mark"}, "another folder": set(), "rows": {"spool.mark", "spool.rename", "spool.folder_fsync"}}
+CALLS = ["key_file.write", "spool.parent_fsync", "store.commit", "spool.mark", "store.mark", "spool.create", "migrate.write", "spool.rename", "spool.folder_fsync",
+         "spool.syncfs"]
+WITHOUT_CALLS = {"the same folder": {"spool.mark"}, "another folder": set(), "rows": {"spool.mark", "spool.rename", "spool.folder_fsync", "spool.syncfs"}}
 IGNORED_CALLS = {"key_file.nameless"}  # another kind of file is taken
 
 
