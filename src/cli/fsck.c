@@ -17,7 +17,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
-enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
+enum { GRACE_MORE_MS = 3000, TEXT_MAX = 256 };
 
 struct auditing {
     const char *file;
@@ -95,7 +95,7 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
 
 static void add_findings(struct buf *b, const struct audit *audit)
 {
-    char words[WORDS_MAX], reference[GUID_TEXT];
+    char words[TEXT_MAX], reference[GUID_TEXT];
 
     json_add_key(b, "findings");
     buf_add_char(b, '[');
@@ -139,7 +139,7 @@ static void print_json(const struct auditing *a)
 
 static void print_findings(const struct audit *audit)
 {
-    char words[WORDS_MAX], reference[GUID_TEXT];
+    char words[TEXT_MAX], reference[GUID_TEXT];
 
     for (size_t i = 0; i < audit->count; i++) {
         guid_format(&audit->findings[i].id, reference);

@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "base/nearest.h"
 #include "base/str.h"
 #include "base/wrap.h"
 #include "cli/options.h"
@@ -23,8 +22,8 @@
 struct command {
     const char *config;
     struct words words, grants; /* the action, the name and the words after them; of --grant */
-    bool json, is_operator, help;
-    const struct action *action;
+    bool json, is_operator;
+    const struct verb_action *action;
     char name[USER_NAME_MAX + 1]; /* ISSUER:GROUP */
     struct words rest;
     struct store *store;
@@ -32,15 +31,9 @@ struct command {
     const struct config *settings;
 };
 
-typedef int action_fn(struct command *command, struct err *err);
-
 static action_fn group_add, group_remove, group_grant, group_revoke, group_operator, group_list;
 
-static const struct action {
-    const char *name, *takes, *what;
-    action_fn *run;
-    size_t least, most; /* number of words after the action */
-} actions[] = {
+static const struct verb_action actions[] = {
     {"add", "ISSUER:GROUP [--operator] [--grant REPORT…]",
      "let the users that this issuer says are in GROUP run these report types", group_add, 1, 1},
     {"grant", "ISSUER:GROUP REPORT…", "let them run these report types, too; '*': all", group_grant,
@@ -52,9 +45,8 @@ static const struct action {
     {"remove", "ISSUER:GROUP", "forget the group; what its users had by it ends", group_remove, 1,
      1},
     {"list", "[--json]", "show the groups", group_list, 0, 0},
+    {NULL},
 };
-
-enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
 
 static void usage(FILE *out)
 {
@@ -64,8 +56,7 @@ static void usage(FILE *out)
             "the configuration, and GROUP is written as in its tokens. Who is in a group is for\n"
             "the provider to say: by a user's latest token. The server may be running; a change\n"
             "applies from its next request on.\n\n");
-    for (int i = 0; i < ACTION_COUNT; i++)
-        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    options_print_actions(out, actions);
     fprintf(out, "\n"
                  "  -c, --config FILE  the configuration (default: reportd.conf)\n"
                  "  --grant REPORT…    add: report types; '*': all\n"
@@ -237,66 +228,26 @@ static int group_list(struct command *command, struct err *err)
 
 /* ---- the command line ---- */
 
+/* 0: go on; otherwise the exit status + 1. */
 static int read_group_options(int argc, char **argv, struct command *ret)
 {
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'}, {"grant", required_argument, NULL, 'g'},
-        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
-        {"operator", no_argument, NULL, 'o'},     {NULL, 0, NULL, 0},
-    };
-    struct words *words = &ret->words;
-    struct err err = {0};
-    int letter;
+    const struct verb_option options[] = {{.name = "config", .text = &ret->config},
+                                          {.name = "grant", .words = &ret->grants},
+                                          {.name = "operator", .flag = &ret->is_operator},
+                                          {.name = "json", .flag = &ret->json},
+                                          {0}};
 
-    /* "-": words between the options are returned in order, as arguments of option 1. */
-    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
-        switch (letter) {
-        case 'c':
-            ret->config = optarg;
-            continue;
-        case 'j':
-            ret->json = true;
-            continue;
-        case 'o':
-            ret->is_operator = true;
-            continue;
-        case 'h':
-            ret->help = true;
-            continue;
-        case 'g':
-            words = &ret->grants;
-            break;
-        case 1:
-            break;
-        default:
-            return options_wrong("group", "%s", err.text);
-        }
-        if (words->count == WORDS_MAX)
-            return options_wrong("group", "there are too many arguments");
-        words->items[words->count++] = optarg;
-    }
-    while (optind < argc && words->count < WORDS_MAX)
-        words->items[words->count++] = argv[optind++];
-    return EXIT_GOOD;
+    return options_read_words(&(struct verb_line){"group", usage, options}, argc, argv,
+                              &ret->words);
 }
 
 static int check_group_usage(struct command *command)
 {
-    struct words *words = &command->words;
-    struct nearest nearest = {.typed = words->count > 0 ? words->items[0] : ""};
-    char better[NEAREST_TEXT];
-    const struct action *action;
+    const struct words *words = &command->words;
+    const struct verb_action *action = options_action("group", actions, words);
 
-    if (words->count == 0)
-        return options_wrong("group", "name an action");
-    action = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
     if (action == NULL)
-        return options_wrong("group", "there is no action '%s'%s", words->items[0],
-                             nearest_words(&nearest, "", better));
-    if (words->count - 1 < action->least)
-        return options_wrong("group", "say: %s %s", action->name, action->takes);
-    if (words->count - 1 > action->most)
-        return options_wrong("group", "'%s' is too much", words->items[1 + action->most]);
+        return EXIT_USAGE;
     if (action->run != group_add && (command->is_operator || command->grants.count > 0))
         return options_wrong("group", "only add takes --grant and --operator");
     if (action->run != group_list && command->json)
@@ -390,12 +341,9 @@ int verb_group(int argc, char **argv)
     struct err err = {0};
     int rc = read_group_options(argc, argv, &command);
 
-    if (rc == EXIT_GOOD && command.help) {
-        usage(stdout);
-        return EXIT_GOOD;
-    }
-    if (rc == EXIT_GOOD)
-        rc = check_group_usage(&command);
+    if (rc != 0)
+        return rc - 1;
+    rc = check_group_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
     if (run_group_action(&command, &err) < 0)

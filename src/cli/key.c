@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "base/str.h"
 #include "cli/key_list.h"
 #include "cli/options.h"
@@ -20,24 +19,18 @@ struct command {
     const char *config, *user, *expires;
     struct words words; /* the action, and the names of keys */
     struct words grants, allow;
-    bool json, is_operator, help;
-    const struct action *action;
-    const char *const *names;
+    bool json, is_operator;
+    const struct verb_action *action;
+    const char *const *names; /* of `words` */
     size_t count;
     const struct config *settings;
     struct store *store;
     struct trail *trail; /* NULL: no audit trail */
 };
 
-typedef int action_fn(struct command *command, struct err *err);
-
 static action_fn add_api_key, list_all_keys, remove_keys, enable_keys;
 
-static const struct action {
-    const char *name, *takes, *what;
-    action_fn *run;
-    size_t least, most; /* names */
-} actions[] = {
+static const struct verb_action actions[] = {
     {"add", "NAME --user USER [--grant REPORT…] [--allow CIDR…] [--expires TIME] [--operator]",
      "make a key with which requests are USER's, and print it: it is shown once", add_api_key, 1,
      1},
@@ -47,9 +40,8 @@ static const struct action {
      WORDS_MAX},
     {"enable", "NAME…", "let them in again that a restore of a backup has suspended", enable_keys,
      1, WORDS_MAX},
+    {NULL},
 };
-
-enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
 
 static void usage(FILE *out)
 {
@@ -57,8 +49,7 @@ static void usage(FILE *out)
           "Manage API keys, with which programs send requests for a user, in place of an\n"
           "access token. The server may be running.\n\n",
           out);
-    for (int i = 0; i < ACTION_COUNT; i++)
-        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    options_print_actions(out, actions);
     fprintf(out,
             "\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
@@ -277,46 +268,16 @@ static int enable_keys(struct command *command, struct err *err)
 
 /* ---- the command line ---- */
 
-/* The words after --grant and --allow, up to the next option, belong to them. */
+/* 0: go on; otherwise the exit status + 1. */
 static int read_key_options(int argc, char **argv, struct command *ret)
 {
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"user", required_argument, NULL, 'u'},
-        {"grant", required_argument, NULL, 'g'},
-        {"allow", required_argument, NULL, 'a'},
-        {"expires", required_argument, NULL, 'e'},
-        {"operator", no_argument, NULL, 'o'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct words *words = &ret->words;
-    struct err err = {0};
-    int letter;
+    const struct verb_option options[] = {
+        {.name = "config", .text = &ret->config},   {.name = "user", .text = &ret->user},
+        {.name = "grant", .words = &ret->grants},   {.name = "allow", .words = &ret->allow},
+        {.name = "expires", .text = &ret->expires}, {.name = "operator", .flag = &ret->is_operator},
+        {.name = "json", .flag = &ret->json},       {0}};
 
-    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
-        if (letter == '?')
-            return options_wrong("key", "%s", err.text);
-        ret->config = letter == 'c' ? optarg : ret->config;
-        ret->user = letter == 'u' ? optarg : ret->user;
-        ret->expires = letter == 'e' ? optarg : ret->expires;
-        ret->is_operator = ret->is_operator || letter == 'o';
-        ret->json |= letter == 'j';
-        ret->help |= letter == 'h';
-        if (letter == 'g')
-            words = &ret->grants;
-        else if (letter == 'a')
-            words = &ret->allow;
-        else if (letter != 1)
-            continue;
-        if (words->count == WORDS_MAX)
-            return options_wrong("key", "there are too many arguments");
-        words->items[words->count++] = optarg;
-    }
-    while (optind < argc && ret->words.count < WORDS_MAX)
-        ret->words.items[ret->words.count++] = argv[optind++];
-    return EXIT_GOOD;
+    return options_read_words(&(struct verb_line){"key", usage, options}, argc, argv, &ret->words);
 }
 
 /* Refuse options that the action does not take. */
@@ -339,25 +300,11 @@ static int check_key_options(const struct command *command)
 
 static int check_key_usage(struct command *command)
 {
-    const struct words *words = &command->words;
-    const struct action *action;
-    struct nearest nearest;
-    char said[NEAREST_TEXT];
-
-    if (words->count == 0)
-        return options_wrong("key", "name an action: add, list, remove or enable");
-    nearest = (struct nearest){.typed = words->items[0]};
-    action = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
-    if (action == NULL)
-        return options_wrong("key", "there is no action '%s'%s", words->items[0],
-                             nearest_words(&nearest, "", said));
-    command->action = action;
-    command->names = words->items + 1;
-    command->count = words->count - 1;
-    if (command->count < action->least)
-        return options_wrong("key", "say: %s %s", action->name, action->takes);
-    if (command->count > action->most)
-        return options_wrong("key", "'%s' is too much", command->names[action->most]);
+    command->action = options_action("key", actions, &command->words);
+    if (command->action == NULL)
+        return EXIT_USAGE;
+    command->names = command->words.items + 1;
+    command->count = command->words.count - 1;
     return check_key_options(command);
 }
 
@@ -397,12 +344,9 @@ int verb_key(int argc, char **argv)
     struct err err = {0};
     int rc = read_key_options(argc, argv, &command);
 
-    if (rc == EXIT_GOOD && command.help) {
-        usage(stdout);
-        return EXIT_GOOD;
-    }
-    if (rc == EXIT_GOOD)
-        rc = check_key_usage(&command);
+    if (rc != 0)
+        return rc - 1;
+    rc = check_key_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
     if (run_key_action(&command, &err) < 0)

@@ -74,40 +74,104 @@ int(options_wrong)(const char *verb, const char *format, ...)
     return EXIT_USAGE;
 }
 
+static int add_word(struct words *words, const char *text, struct err *err)
+{
+    if (words->count == WORDS_MAX)
+        return err_set(err, -E_INVALID, "there are too many arguments");
+    words->items[words->count++] = text;
+    return 0;
+}
+
 static int take_option(const struct verb_option *option, struct err *err)
 {
     if (option->text != NULL)
         *option->text = optarg;
     if (option->flag != NULL)
         *option->flag = true;
+    if (option->words != NULL)
+        return add_word(option->words, optarg, err);
     return option->take != NULL ? option->take(option->context, optarg, err) : 0;
 }
 
-int options_read(const struct verb_line *line, int argc, char **argv)
+/* Fill `longs`, of OPTIONS_MAX + 2; returns the value of --config, whose short form is -c, or 0. */
+static int list_options(const struct verb_option *options, struct option *longs)
+{
+    int config = 0;
+
+    for (int i = 0; options[i].name != NULL; i++) {
+        longs[i + 1] = (struct option){
+            .name = options[i].name, .has_arg = options[i].flag == NULL, .val = FIRST_LONG + i};
+        if (str_eq(options[i].name, "config"))
+            config = longs[i + 1].val;
+    }
+    return config;
+}
+
+int options_read_words(const struct verb_line *line, int argc, char **argv, struct words *words)
 {
     struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
-    const char *letters = ":h";
+    int found, config = list_options(line->options, longs), rc = 0;
+    /* "-": words between the options are returned in order, as values of option 1. */
+    const char *letters = config != 0 ? "-:hc:" : "-:h";
+    struct words *last = words;
     struct err err = {0};
-    int found, config = 0, rc = 0;
 
-    for (int i = 0; line->options[i].name != NULL; i++) {
-        longs[i + 1] = (struct option){.name = line->options[i].name,
-                                       .has_arg = line->options[i].flag == NULL,
-                                       .val = FIRST_LONG + i};
-        if (str_eq(line->options[i].name, "config")) {
-            letters = ":hc:";
-            config = longs[i + 1].val;
-        }
-    }
+    if (words == NULL)
+        letters++;
     while (rc == 0 && (found = options_next(argc, argv, letters, longs, &err)) != -1) {
+        const struct verb_option *option;
+
         if (found == 'h') {
             line->usage(stdout);
             return EXIT_GOOD + 1;
         }
-        found = found == 'c' ? config : found;
-        rc = found == '?' ? err.code : take_option(&line->options[found - FIRST_LONG], &err);
+        if (found == 1 || found == '?') {
+            rc = found == 1 ? add_word(last, optarg, &err) : err.code;
+            continue;
+        }
+        option = &line->options[(found == 'c' ? config : found) - FIRST_LONG];
+        rc = take_option(option, &err);
+        last = option->words != NULL ? option->words : last;
     }
+    while (rc == 0 && words != NULL && optind < argc) /* behind "--" */
+        rc = add_word(words, argv[optind++], &err);
     return rc == 0 ? 0 : options_wrong(line->verb, "%s", err.text) + 1;
+}
+
+int options_read(const struct verb_line *line, int argc, char **argv)
+{
+    return options_read_words(line, argc, argv, NULL);
+}
+
+const struct verb_action *options_action(const char *verb, const struct verb_action *table,
+                                         const struct words *words)
+{
+    struct nearest nearest = {.typed = words->count > 0 ? words->items[0] : ""};
+    const struct verb_action *action;
+    char better[NEAREST_TEXT];
+    size_t count = 0;
+
+    while (table[count].name != NULL)
+        count++;
+    action = nearest_find(&nearest, table, count, sizeof(*table));
+    if (words->count == 0)
+        options_wrong(verb, "name an action");
+    else if (action == NULL)
+        options_wrong(verb, "there is no action '%s'%s", words->items[0],
+                      nearest_words(&nearest, "", better));
+    else if (words->count - 1 < action->least)
+        options_wrong(verb, "say: %s %s", action->name, action->takes);
+    else if (words->count - 1 > action->most)
+        options_wrong(verb, "'%s' is too much", words->items[1 + action->most]);
+    else
+        return action;
+    return NULL;
+}
+
+void options_print_actions(FILE *out, const struct verb_action *table)
+{
+    for (; table->name != NULL; table++)
+        fprintf(out, "  %s %s\n      %s\n", table->name, table->takes, table->what);
 }
 
 int options_flush(const char *verb, int status)

@@ -31,9 +31,9 @@ struct command {
     const char *config;
     struct words words;         /* the action, the name and the words after them */
     struct words grants, allow; /* of --grant and --allow */
-    bool json, is_operator, help;
+    bool json, is_operator;
     const char *active, *running; /* of --active and --running; NULL: not given */
-    const struct action *action;
+    const struct verb_action *action;
     const char *name; /* of the user; NULL: the action takes no name */
     struct words rest;
     struct store *store;
@@ -41,55 +41,43 @@ struct command {
     const struct config *settings;
 };
 
-typedef int action_fn(struct command *command, struct err *err);
-
 static action_fn do_add, do_passwd, do_disable, do_enable, do_remove, do_grant, do_revoke, do_allow,
     do_operator, do_limit, do_import, do_list;
 
-enum action_options { NO_OPTION, TAKES_LISTS, TAKES_LIMITS, TAKES_JSON };
-
-static const struct action {
-    const char *name, *takes, *what;
-    action_fn *run;
-    size_t least, most; /* number of words after the action */
-    enum action_options options;
-} actions[] = {
+static const struct verb_action actions[] = {
     {"add", "NAME [--operator] [--grant REPORT…] [--allow CIDR…]",
-     "add a user; asks for the password", do_add, 1, 1, TAKES_LISTS},
+     "add a user; asks for the password", do_add, 1, 1},
     {"passwd", "NAME", "set a new password; ends the user's sessions, lifts a lock", do_passwd, 1,
-     1, NO_OPTION},
+     1},
     {"disable", "NAME", "stop the user from logging in; ends sessions and active reports",
-     do_disable, 1, 1, NO_OPTION},
-    {"enable", "NAME", "let the user log in again; lifts a lock", do_enable, 1, 1, NO_OPTION},
+     do_disable, 1, 1},
+    {"enable", "NAME", "let the user log in again; lifts a lock", do_enable, 1, 1},
     {"remove", "NAME", "delete the user and all its reports; returns when they are gone", do_remove,
-     1, 1, NO_OPTION},
+     1, 1},
     {"grant", "NAME REPORT…", "let the user run these report types; '*': all", do_grant, 2,
-     WORDS_MAX, NO_OPTION},
+     WORDS_MAX},
     {"revoke", "NAME REPORT…", "take these away again, and end active ones; '*': all", do_revoke, 2,
-     WORDS_MAX, NO_OPTION},
+     WORDS_MAX},
     {"allow", "NAME [CIDR…]", "let the user log in from these addresses only; none: anywhere",
-     do_allow, 1, WORDS_MAX, NO_OPTION},
+     do_allow, 1, WORDS_MAX},
     {"operator", "NAME on|off", "let the user see and delete the reports of all, or end that",
-     do_operator, 2, 2, NO_OPTION},
+     do_operator, 2, 2},
     {"limit", "NAME [--active N] [--running N]",
      "how many reports of the user may be queued or running at the same time,\n"
      "      and how many of these running; N is a number, or default: as the\n"
      "      configuration says",
-     do_limit, 1, 1, TAKES_LIMITS},
-    {"import", "FILE", "add the users that a CSV file lists; -: standard input", do_import, 1, 1,
-     NO_OPTION},
-    {"list", "[--json]", "show the users", do_list, 0, 0, TAKES_JSON},
+     do_limit, 1, 1},
+    {"import", "FILE", "add the users that a CSV file lists; -: standard input", do_import, 1, 1},
+    {"list", "[--json]", "show the users", do_list, 0, 0},
+    {NULL},
 };
-
-enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
 
 static void usage(FILE *out)
 {
     fprintf(out, "usage: reportd user ACTION [-c FILE] [ARGUMENTS]\n\n"
                  "Manage the users of the API. The server may be running; a change applies from\n"
                  "its next request on. Only add and import create the store if there is none.\n\n");
-    for (int i = 0; i < ACTION_COUNT; i++)
-        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    options_print_actions(out, actions);
     fprintf(out,
             "\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
@@ -535,98 +523,32 @@ static int do_list(struct command *command, struct err *err)
 
 /* ---- the command line ---- */
 
-/* NULL: options_wrong() was called. */
-static const struct action *find_action(const char *name)
-{
-    struct nearest nearest = {.typed = name};
-    char words[NEAREST_TEXT];
-    const struct action *found = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
-
-    if (found == NULL)
-        options_wrong("user", "there is no action '%s'%s", name,
-                      nearest_words(&nearest, "", words));
-    return found;
-}
-
-/* Sort the words: those after --grant and --allow, up to the next option, belong to them. */
+/* 0: go on; otherwise the exit status + 1. The words after --grant and --allow, up to the next
+ * option, belong to them. */
 static int read_options(int argc, char **argv, struct command *ret)
 {
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"grant", required_argument, NULL, 'g'},
-        {"allow", required_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"operator", no_argument, NULL, 'o'},
-        {"active", required_argument, NULL, 'A'},
-        {"running", required_argument, NULL, 'R'},
-        {NULL, 0, NULL, 0},
-    };
-    struct words *words = &ret->words;
-    struct err err = {0};
-    int letter;
+    const struct verb_option options[] = {
+        {.name = "config", .text = &ret->config},        {.name = "grant", .words = &ret->grants},
+        {.name = "allow", .words = &ret->allow},         {.name = "json", .flag = &ret->json},
+        {.name = "operator", .flag = &ret->is_operator}, {.name = "active", .text = &ret->active},
+        {.name = "running", .text = &ret->running},      {0}};
 
-    /* "-": words between the options are returned in order, as arguments of option 1. */
-    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
-        switch (letter) {
-        case 'c':
-            ret->config = optarg;
-            continue;
-        case 'j':
-            ret->json = true;
-            continue;
-        case 'o':
-            ret->is_operator = true;
-            continue;
-        case 'h':
-            ret->help = true;
-            continue;
-        case 'A':
-            ret->active = optarg;
-            continue;
-        case 'R':
-            ret->running = optarg;
-            continue;
-        case 'g':
-            words = &ret->grants;
-            break;
-        case 'a':
-            words = &ret->allow;
-            break;
-        case 1:
-            break;
-        default:
-            return options_wrong("user", "%s", err.text);
-        }
-        if (words->count == WORDS_MAX)
-            return options_wrong("user", "there are too many arguments");
-        words->items[words->count++] = optarg;
-    }
-    while (optind < argc && words->count < WORDS_MAX)
-        words->items[words->count++] = argv[optind++];
-    return EXIT_GOOD;
+    return options_read_words(&(struct verb_line){"user", usage, options}, argc, argv, &ret->words);
 }
 
 static int check_usage(struct command *command)
 {
     struct words *words = &command->words;
-    const struct action *action;
+    const struct verb_action *action = options_action("user", actions, words);
 
-    if (words->count == 0)
-        return options_wrong("user", "name an action");
-    action = find_action(words->items[0]);
     if (action == NULL)
         return EXIT_USAGE;
-    if (words->count - 1 < action->least)
-        return options_wrong("user", "say: %s %s", action->name, action->takes);
-    if (words->count - 1 > action->most)
-        return options_wrong("user", "'%s' is too much", words->items[1 + action->most]);
-    if (action->options != TAKES_LISTS &&
+    if (action->run != do_add &&
         (command->is_operator || command->grants.count + command->allow.count > 0))
         return options_wrong("user", "only add takes --grant, --allow and --operator");
-    if ((action->options == TAKES_LIMITS) != (command->active != NULL || command->running != NULL))
+    if ((action->run == do_limit) != (command->active != NULL || command->running != NULL))
         return options_wrong("user", "limit, and only that, takes --active and --running");
-    if (action->options != TAKES_JSON && command->json)
+    if (action->run != do_list && command->json)
         return options_wrong("user", "only list takes --json");
     command->action = action;
     command->name = action->least > 0 ? words->items[1] : NULL;
@@ -691,12 +613,9 @@ int verb_user(int argc, char **argv)
     struct err err = {0};
     int rc = read_options(argc, argv, &command);
 
-    if (rc == EXIT_GOOD && command.help) {
-        usage(stdout);
-        return EXIT_GOOD;
-    }
-    if (rc == EXIT_GOOD)
-        rc = check_usage(&command);
+    if (rc != 0)
+        return rc - 1;
+    rc = check_usage(&command);
     if (rc != EXIT_GOOD)
         return rc;
     if (run_action(&command, &err) < 0)

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/options.h"
 #include "core/config.h"
 #include "core/trail.h"
 #include "store/store.h"
@@ -17,13 +18,6 @@ int user_import(const char *path, const struct config *config, struct store *sto
                 struct trail *trail, struct err *err);
 
 /* ---- user.c ---- */
-
-enum { WORDS_MAX = 256 };
-/* Words of the command line, or of a field; borrowed. */
-struct words {
-    const char *items[WORDS_MAX];
-    size_t count;
-};
 
 /* -E_INVALID: no user can have that name. */
 int user_check_name(const char *name, struct err *err);

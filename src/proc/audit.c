@@ -374,7 +374,7 @@ struct doomed {
     size_t count;
 };
 
-/* The reference is dead; if it was before, drop_deleting() deletes the row. */
+/* The reference is dead; if it was before, clear_all() deletes the row. */
 static int mark_report(const struct audit_spec *spec, struct store_marked *report, struct err *err)
 {
     struct store_op op = {.verb = STORE_TOMBSTONE,
@@ -466,43 +466,30 @@ static int purge_bad(const struct audit_spec *spec, const struct audit *audit,
     return rc;
 }
 
-static int purge_expired(const struct audit_spec *spec, struct ledger *ledger,
-                         struct audit_repair *ret, struct err *err)
+/* Delete, batch by batch, all reports that have expired, or the rows in DELETING that a crash has
+ * left; the types of these are no longer known. */
+static int clear_all(const struct audit_spec *spec, struct ledger *ledger, enum store_verb which,
+                     struct audit_repair *ret, struct err *err)
 {
+    bool expired = which == STORE_EXPIRED;
     struct store_ref refs[STORE_BATCH_MAX];
-    struct store_op op;
+    size_t count;
     int rc;
 
     do {
+        struct store_op op = {.verb = which};
         struct doomed doomed = {.count = 0};
 
-        op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.refs = refs}};
-        op.expired.now_ms = store_now_ms(spec->store);
+        if (expired)
+            op.expired = (struct store_expired){.refs = refs, .now_ms = store_now_ms(spec->store)};
+        else
+            op.deleting.refs = refs;
         rc = store_ask(spec->store, &op, err);
-        for (size_t i = 0; rc == 0 && i < op.expired.count; i++)
+        count = rc < 0 ? 0 : expired ? op.expired.count : op.deleting.count;
+        for (size_t i = 0; i < count; i++)
             doomed.reports[doomed.count++].id = refs[i].id;
-        rc = rc ?: purge_doomed(spec, ledger, &doomed, ret, err);
-    } while (rc == 0 && op.expired.count > 0);
-    return rc;
-}
-
-/* Delete the rows in DELETING, which a crash has left; their types are no longer known. */
-static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger,
-                         struct audit_repair *ret, struct err *err)
-{
-    struct store_ref refs[STORE_BATCH_MAX];
-    struct store_op op;
-    int rc;
-
-    do {
-        struct doomed doomed = {.count = 0};
-
-        op = (struct store_op){.verb = STORE_DELETING, .deleting = {.refs = refs}};
-        rc = store_ask(spec->store, &op, err);
-        for (size_t i = 0; rc == 0 && i < op.deleting.count; i++)
-            doomed.reports[doomed.count++].id = refs[i].id;
-        rc = rc ?: drop_rows(spec, ledger, &doomed, ret, err);
-    } while (rc == 0 && op.deleting.count > 0);
+        rc = rc ?: (expired ? purge_doomed : drop_rows)(spec, ledger, &doomed, ret, err);
+    } while (rc == 0 && count > 0);
     return rc;
 }
 
@@ -514,7 +501,7 @@ static int finish_marked(const struct audit_spec *spec, struct ledger *ledger,
     struct store_op drop = {.verb = STORE_USER_DROP};
     struct recovery recovery = {0};
     int rc = recovery_run(spec->store, spec->spool, "local", &recovery, err)
-                 ?: drop_deleting(spec, ledger, ret, err)
+                 ?: clear_all(spec, ledger, STORE_DELETING, ret, err)
                  ?: store_ask(spec->store, &drop, err);
 
     ret->requeued += recovery.requeued;
@@ -535,7 +522,8 @@ int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct err
 {
     struct audit_repair done = {0};
 
-    return purge_expired(spec, ledger, &done, err) ?: finish_marked(spec, ledger, &done, err);
+    return clear_all(spec, ledger, STORE_EXPIRED, &done, err)
+               ?: finish_marked(spec, ledger, &done, err);
 }
 
 /* ---- the server's own audits ---- */
