@@ -28,8 +28,8 @@ static size_t count_choices(const char *json)
     static const char begin[] = "{\"value\":";
     size_t count = 0;
 
-    for (; (json = strstr(json, begin)) != NULL; json += sizeof(begin) - 1)
-        count++;
+    for (; (json = strchr(json, '{')) != NULL; json++)
+        count += strncmp(json, begin, sizeof(begin) - 1) == 0;
     return count;
 }
 

@@ -11,7 +11,7 @@ struct form_writer; /* of one download */
 int form_new(const struct form_spec *spec, struct form_writer **ret, struct err *err);
 /* Append the next bytes, about FORM_BLOCK of them: 1; 0: they were the last, if there were any;
  * else a negative code: -E_INTERNAL, the stored result is not what was written. */
-enum { FORM_BLOCK = 128 << 10 };
+enum { FORM_BLOCK = 512 << 10 };
 int form_more(struct form_writer *writer, struct buf *out, struct err *err);
 void form_free(struct form_writer *writer); /* NULL is fine */
 

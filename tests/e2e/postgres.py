@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 SUPERUSER = "postgres"
 STARTS_WITHIN = 60  # seconds; on a busy machine
+ROOM = 8 << 30
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -44,6 +45,14 @@ def program(name):
     return path
 
 
+def short_folder():
+    """Of short name, since a socket's path must be; in memory where there is room: each database made is a thousand files."""
+    try:
+        return "/dev/shm" if shutil.disk_usage("/dev/shm").free >= ROOM else "/tmp"
+    except OSError:
+        return "/tmp"
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,7 +64,7 @@ def free_port():
 
 class Keeper:
     def __init__(self, settings):
-        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir="/tmp"))  # a socket's path must be short
+        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir=short_folder()))
         self.data = self.folder / "data"
         self.password = secrets.token_hex(8)
         self.settings = settings
