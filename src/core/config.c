@@ -735,7 +735,7 @@ static const char source_what[] = "A database to report on, by the name that def
 static const char issuer_what[] =
     "An identity provider, whose tokens are accepted: man reportd.conf";
 static const char issuer_takes[] =
-    "issuer NAME { url = \"URL\" audience = \"NAME\" keys = \"FILE\" }";
+    "issuer NAME { url = \"URL\" audience = \"NAME\" keys = \"URL\" }";
 
 static void print_key(FILE *out, const char *name, enum config_reload reload, const char *what)
 {

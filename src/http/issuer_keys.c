@@ -344,7 +344,7 @@ static enum issuer_keys_more ask_thread(struct issuer_keys *keys)
     }
     if (is_coming(keys))
         return ISSUER_KEYS_COMING;
-    return keys->pause_ms == 0 ? ISSUER_KEYS_ALL : ISSUER_KEYS_UNKNOWN;
+    return keys->stopped || keys->pause_ms > 0 ? ISSUER_KEYS_UNKNOWN : ISSUER_KEYS_ALL;
 }
 
 enum issuer_keys_more issuer_keys_ask(struct issuer_keys *keys)

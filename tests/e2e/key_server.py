@@ -13,6 +13,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.fetches.append(self.path)
         self.server.answer(self)
 
+    def do_POST(self):
+        """The token endpoint: client credentials, of anyone."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.send_token(self)
+
     def log_message(self, *_):
         pass
 
@@ -38,6 +43,7 @@ class UrlProvider(Provider):
         self.text, self.authority = b"", authority
         self.listener = Listener((address, 0), Handler)
         self.listener.fetches, self.listener.answer, self.listener.context = [], self.serve, None
+        self.listener.send_token = self.send_token
         if authority is not None:
             pem = folder / "provider.pem"
             authority.issue("provider", pem, pem, days=days)
@@ -53,6 +59,9 @@ class UrlProvider(Provider):
 
     def serve(self, request):
         self.send(request, 200, self.text)
+
+    def send_token(self, request):
+        self.send(request, 200, json.dumps({"access_token": self.token("machine"), "token_type": "bearer"}).encode())
 
     @staticmethod
     def send(request, status, content, **headers):

@@ -4,7 +4,10 @@ import collections
 import contextlib
 import functools
 import json
+import os
 import queue
+import re
+import subprocess
 import threading
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from certificates import Authority
 from conftest import ALICE
 from fake_clock import MINUTE, SECOND
 from forged_tokens import headers_and_algorithms, kids
-from harness import PATIENCE, Client, Server, failed, opens, poll, processes_below
+from harness import PASSWORD, PATIENCE, ROOT, Client, Server, failed, opens, poll, processes_below
 from key_server import UrlProvider
 from provider import Provider, new_key
 from raw_http import connect
@@ -139,6 +142,19 @@ def test_authorities_that_others_may_write_are_refused(tmp_path, make_provider):
     server = Server.made(tmp_path / "server", sections=provider.section())
     done = server.run("serve", "--check", "-c", "reportd.conf")
     assert done.returncode == 1 and "chmod go-w" in done.stderr
+
+
+def test_the_three_ways_in_work_as_they_stand(make_server, provider):
+    """The lines of doc/api.md; the provider's address, and the password, are the test's."""
+    server = make_server(sections=provider.section())
+    (lines,) = re.findall(r"^## Three ways in\n.*?^```sh\n(.*?)^```", (ROOT / "doc/api.md").read_text(), re.S | re.M)
+    made = server.run("key", "add", "nightly", "--user", ALICE, "-c", "reportd.conf")
+    (server.folder / "nightly.key").write_text(made.stdout)
+    lines = lines.replace("…", PASSWORD).replace("https://login.example.com", provider.keys_url.removesuffix("/jwks"))
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=server.folder, capture_output=True, text=True, timeout=PATIENCE,
+                          env={**os.environ, "URL": server.url.rstrip("/"), "CURL_CA_BUNDLE": str(provider.authority.file)})
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r'"name": *"(.*?)"', done.stdout) == [ALICE, ALICE, "corp:machine"], done.stdout
 
 
 # --- new keys -------------------------------------------------------------------------------------
