@@ -39,7 +39,7 @@
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
       "postgresql://USER@HOST/DATABASE")                                                           \
     X(store_connections, INT, RESTART, "4", 2, 64,                                                 \
-      "Connections to a store in PostgreSQL, half of them for reading; one more listens")          \
+      "Connections to a store in PostgreSQL: one writes, the others read; one more listens")       \
     X(lease, DURATION, RESTART, "10s", 500, 600000,                                                \
       "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
       "over its reports")                                                                          \
@@ -110,8 +110,9 @@
     X(size_limit, SIZE, RELOADED, "16G", 4096, INT64_C(1) << 50,                                   \
       "Largest result; a definition may lower it")                                                 \
     X(row_results, SIZE, RELOADED, "16K", 0, 65536,                                                \
-      "Largest result that is kept in its report's row instead of a file (embedded store only), "  \
-      "at most 64K; 0: every result is a file")                                                    \
+      "Largest result that is written in the transaction that ends its report, instead of before " \
+      "it: into the report's row instead of a file, or into its one chunk with spool = "           \
+      "\"postgresql\"; at most 64K; 0: none")                                                      \
     X(cancel_grace, DURATION, RELOADED, "2s", 10, 60000,                                           \
       "How long a query that is deleted or has reached its time limit may take to stop before "    \
       "its "                                                                                       \

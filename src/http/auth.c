@@ -262,6 +262,14 @@ static bool keep_claims(struct exchange *ex, struct cached_token *known)
     return false;
 }
 
+/* Before a body that needs no more right than a token: as everything is checked again after it, it
+ * is enough that the token held before. */
+static bool may_send_body(const struct exchange *ex, const struct cached_token *known)
+{
+    return ex->body_is == BODY_FOLLOWS && ex->route->access == ROUTE_TOKEN &&
+           known->user.key == NULL;
+}
+
 /* A cached token need not be verified; its user only if the session may have changed. */
 void auth_token(struct exchange *ex)
 {
@@ -280,7 +288,8 @@ void auth_token(struct exchange *ex)
         return;
     }
     ex->version = store_version(ex->services->store, &ex->claims.session);
-    if (known != NULL && ex->version != 0 && known->version == ex->version &&
+    if (known != NULL &&
+        (may_send_body(ex, known) || (ex->version != 0 && known->version == ex->version)) &&
         may_come_from_here(ex, &known->user)) {
         enter_with(ex, known);
         return;

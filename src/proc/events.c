@@ -66,12 +66,13 @@ static void tell_purger(struct events *events, const struct store_change *change
         events_report_finished(events, store_now_ms(events->store));
 }
 
+/* They wait for the report to end. */
 static void wake_waiters(struct events *events, const struct store_change *change)
 {
-    if (change != NULL)
-        waiters_notify(events->waiters, &change->id);
-    else
+    if (change == NULL)
         waiters_notify_all(events->waiters);
+    else if (!report_is_active(change->state))
+        waiters_notify(events->waiters, &change->id);
 }
 
 /* Each is called for every change, in this order, on a thread of the store: none may block. Without

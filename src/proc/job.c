@@ -238,8 +238,15 @@ static void on_filed(struct loop_spool_call *call)
 
 static void end_as_planned(struct job *job)
 {
+    bool in_database = spool_is_in_database(job->supervisor->spec.spool);
+
     job_enter(job, JOB_FILING);
-    post_file(job, ends[job->end].file, on_filed);
+    if (in_database && job->end == JOB_END_COMPLETE_IN_ROW && job->report.attempt == 1) {
+        job->file.op = (struct spool_op){.fd = job->fd}; /* it has no name, and no chunks */
+        on_filed(&job->file);
+    } else {
+        post_file(job, ends[job->end].file, on_filed);
+    }
 }
 
 static void end_in_error(struct job *job, const char *message)
@@ -444,7 +451,8 @@ static struct wire_order make_order(const struct job *job, const struct definiti
     return (struct wire_order){
         .run = {.head = {.type = WIRE_RUN, .attempt = job->report.attempt, .id = job->report.id},
                 .clock_ahead_ms = store_clock_ahead_ms(spec->store),
-                .row_results = job->supervisor->shared ? 0 : config->row_results.number,
+                .row_results =
+                    job->supervisor->shared && !in_database ? 0 : config->row_results.number,
                 .temp_limit = config->temp_limit.number,
                 .runs = job->runs,
                 .packed = str_eq(config->result_compression.text, "zstd"),

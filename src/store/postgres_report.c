@@ -229,8 +229,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     bool complete = arg->state == REPORT_COMPLETE;
     const char *message = complete ? NULL : arg->message;
 
-    CHECK(arg->result == NULL && arg->key != NULL); /* a shared store keeps no result in a row, and
-                                                     * nothing in clear */
+    CHECK(arg->key != NULL); /* a shared store keeps nothing in clear */
     if (c->again)
         call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
     call_run(
@@ -240,7 +239,8 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
         value_sealed(c, arg->key, KEYRING_DIGEST, complete ? arg->digest : NULL,
                      REPORT_DIGEST_BYTES),
         value_sealed(c, arg->key, KEYRING_MESSAGE, message, message != NULL ? strlen(message) : 0),
-        value_bool(complete && arg->sealed), value_int(arg->footer));
+        value_bool(complete && arg->sealed), value_int(arg->footer),
+        value_blob(arg->result, (int)arg->result_len));
     send_release(c, &arg->id, arg->attempt);
 }
 

@@ -392,13 +392,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     /* Before a FINISH that is repeated: the previous try may still be committing, and a statement \
      * that began earlier would not see it. */                                                     \
     X(REPORT_LOCK, "g", "SELECT FROM report WHERE id = $1 FOR NO KEY UPDATE")                      \
-    X(FINISH, "giiiiiixxbi",                                                                       \
+    X(FINISH, "giiiiiixxbix",                                                                      \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
       "   finished_ms = $6, expires_ms = $7,"                                                      \
       "   sealed_digest = $8, sealed_message = $9, result_sealed = $10, footer = $11,"             \
       "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
       "   RETURNING user_id),"                                                                     \
-      " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
+      " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2),"                            \
+      " kept AS (INSERT INTO result_chunk SELECT $1, $2, 0, $12 FROM moved WHERE $12 IS NOT NULL)" \
       " SELECT user_id, " POSTGRES_OWNER " FROM moved UNION ALL"                                   \
       " SELECT user_id, " POSTGRES_OWNER " FROM report"                                            \
       " WHERE id = $1 AND attempt = $2 AND state = $3")                                            \

@@ -75,15 +75,19 @@ int pool_open(struct store *store, struct pool *pool, struct work_queue_spec spe
 
 int network_start(struct store *store, int connections, struct err *err)
 {
-    struct work_queue_spec writes = {
-        .name = "store", .batch_max = NETWORK_BATCH_MAX, .run = store_run_writes};
+    /* One writes: what waits meanwhile shares the next transaction, and its round trips. A second
+     * one would only make the batches smaller. */
+    struct work_queue_spec writes = {.name = "store",
+                                     .threads = 1,
+                                     .batch_max = NETWORK_BATCH_MAX,
+                                     .gather = true,
+                                     .run = store_run_writes};
     struct work_queue_spec reads = {
         .name = "store-read", .batch_max = NETWORK_BATCH_MAX, .run = store_run_reads};
 
     if (connections == 0)
         connections = DEFAULT_CONNECTIONS;
-    reads.threads = connections / 2;
-    writes.threads = connections - reads.threads;
+    reads.threads = connections - writes.threads;
     return pool_open(store, &store->writing, writes, err)
                ?: pool_open(store, &store->reading, reads, err);
 }

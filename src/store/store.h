@@ -193,8 +193,9 @@ struct store_finish {
     const uint8_t *key;
     bool sealed;         /* COMPLETE: the result is sealed, too, wherever it is */
     const char *message; /* ERROR: for the user */
-    const void *result;  /* COMPLETE: the result, as it would be in a file; NULL: it is in a file.
-                          * Only for an embedded store, which keeps it until the row is deleted */
+    const void *result;  /* COMPLETE: the result, as it would be in a file; NULL: it is published.
+                          * An embedded store keeps it until the row is deleted, a shared one as the
+                          * only chunk of a spool in the same database */
     size_t result_len;
     bool moved; /* out: false: the attempt has lost the report, publish nothing. If it has ended
                  * like this already, it moves once more, as is needed after -E_STORE over a

@@ -9,7 +9,7 @@ import requests
 
 from conftest import ALICE
 from harness import poll, refused
-from seams import DEATH, Gate, plan
+from seams import DEATH, Gate, passings, plan
 
 CHUNK = 4 * (64 * 1024 + 17) + 24  # of a row in the table
 ROWS = "60000"  # some 2.5 MB: ten chunks
@@ -285,3 +285,38 @@ def test_a_result_too_large_for_one_statement_is_deleted_all_the_same(two):
     assert second.delete(reference).json()["result"] is True
     assert cluster.sql("SELECT count(*) FROM report") == ["0"]
     assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
+
+
+def test_a_small_result_is_written_with_the_end_of_its_report(make_cluster):
+    """So nothing is left of it if that is not committed."""
+    cluster = make_cluster(nodes=1, spool="postgresql", row_results="16K", workers=1)
+    (node,), (client,) = cluster.nodes, cluster.clients(ALICE)
+    node.stop()
+    plan(node, "store.finish.committed=crash", trace=node.folder / "trace")
+    node.start()
+    client.url = node.url
+    reference = client.order("Quick", ProductID="1")
+    assert node.process.wait() == DEATH
+    node.process.stdout.close()
+    node.process = None
+    assert not any(place.startswith("spool.publish.") for _, place in passings(node.folder / "trace"))
+    assert cluster.sql("SELECT state, c.attempt, c.number FROM report JOIN result_chunk c ON report_id = id") == ["2|1|0"]
+    plan(node, "store.finish.taken=crash")
+    node.start()
+    client.url = node.url
+    assert client.result(reference).json()["data"]["summary"]["count"] == 3
+    lost = client.order("Quick", ProductID="1")
+    assert node.process.wait() == DEATH
+    node.process.stdout.close()
+    node.process = None
+    assert chunks(cluster, lost) == 0
+    plan(node)
+    node.start()
+    client.url = node.url
+    client.finish(lost)
+    assert cluster.sql(f"SELECT attempt, number FROM result_chunk WHERE report_id = '{lost}'") == ["2|0"]
+    large = client.complete("Big", Rows=ROWS)
+    assert chunks(cluster, large) > 5
+    for each in (reference, lost, large):
+        client.delete(each)
+    assert chunks(cluster) == 0
