@@ -225,8 +225,11 @@ static void on_marked(struct store_op *op)
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish_deletion(deletion, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
-        deletion_clear_away(&deletion->item, deletion_state(op->tombstone.was, op->tombstone.held),
-                            op->tombstone.in_row ? 0 : op->tombstone.attempt);
+        bool held = op->tombstone.held;
+
+        deletion->item.held &= held;
+        deletion_clear_away(&deletion->item, deletion_state(op->tombstone.was, held),
+                            op->tombstone.in_row && !held ? 0 : op->tombstone.attempt);
     }
 }
 

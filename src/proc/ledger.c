@@ -184,13 +184,11 @@ static int record_now(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-/* The store learns of a record before its row is deleted, or together with that. So its count
- * covers each deletion that has left no tombstone, and no crash or power loss undoes only the
- * count. */
+/* The store learns of a record together with the end of its row (DELETE_ROW). So its count covers
+ * each deletion that has left no tombstone, and no crash or power loss undoes only the count. */
 static int append_records(struct ledger *ledger, struct work_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
-    int rc;
 
     if (!ledger_is_in_place(ledger)) /* before a write hides that it was cut */
         return misplaced(ledger, err);
@@ -208,11 +206,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
     if (ledger->oldest_ms == 0)
         ledger->oldest_ms = now_ms;
     reserve_ahead(ledger);
-    if (!store_is_shared(ledger->store))
-        return 0; /* DELETE_ROW tells the store */
-    rc = record_now(ledger, err);
-    SEAM_STEP("ledger", "append", "noted");
-    return rc;
+    return 0; /* DELETE_ROW tells the store */
 }
 
 static void record_batch(void *context, struct work_item *batch)

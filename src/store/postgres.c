@@ -97,7 +97,13 @@ static int order_batch(struct work_item *batch, struct place places[NETWORK_BATC
 
 /* ---- the verbs ---- */
 
-static void send_verb(struct postgres_conn *c, struct store_op *op)
+static bool reads_a_whole_table(const struct store_op *op)
+{
+    return op->verb == STORE_LIST || op->verb == STORE_MATCH || op->verb == STORE_STATS ||
+           op->verb == STORE_OVERVIEW;
+}
+
+static void send_verb_alone(struct postgres_conn *c, struct store_op *op)
 {
     switch (op->verb) {
 #define X(name, member, kind)                                                                      \
@@ -111,7 +117,18 @@ static void send_verb(struct postgres_conn *c, struct store_op *op)
     }
 }
 
-static int read_verb(struct postgres_conn *c, struct store_op *op)
+static void send_verb(struct postgres_conn *c, struct store_op *op)
+{
+    bool whole = reads_a_whole_table(op);
+
+    if (whole)
+        call_run(c, PG_SCANS, value_text("on"));
+    send_verb_alone(c, op);
+    if (whole)
+        call_run(c, PG_SCANS, value_text("off"));
+}
+
+static int read_verb_alone(struct postgres_conn *c, struct store_op *op)
 {
     if (!results_take(c))
         return -E_STORE;
@@ -125,6 +142,16 @@ static int read_verb(struct postgres_conn *c, struct store_op *op)
         break;
     }
     return err_set(&c->err, -E_INTERNAL, "The store has no such verb.");
+}
+
+static int read_verb(struct postgres_conn *c, struct store_op *op)
+{
+    bool whole = reads_a_whole_table(op);
+    int rc = whole && !results_take(c) ? -E_STORE : read_verb_alone(c, op);
+
+    if (whole && rc == 0 && !results_take(c))
+        rc = -E_STORE;
+    return rc;
 }
 
 /* ---- one try ---- */
@@ -173,9 +200,69 @@ static void send_hold(struct postgres_conn *c)
     call_run(c, PG_KEYS_CHECK, value_int(c->sealing.number));
 }
 
+/* The newest number of records in this node's ledger that the batch tells; NULL: none. Counted
+ * once, in the transaction that deletes the rows, which no other node waits for. */
+static const struct store_counted *newest_count(const struct place *places, int count)
+{
+    const struct store_counted *newest = NULL;
+
+    for (int i = 0; i < count; i++) {
+        const struct store_op *op = places[i].op;
+        const struct store_counted *counted = op->verb == STORE_DELETE_ROW ? &op->delete_row.counted
+                                              : op->verb == STORE_DELETE_ROWS
+                                                  ? &op->delete_rows.counted
+                                                  : NULL;
+
+        if (counted != NULL && counted->records > (newest != NULL ? newest->records : 0))
+            newest = counted;
+    }
+    return newest;
+}
+
+static int count_marks(const struct place *places, int count)
+{
+    int marks = 0;
+
+    for (int i = 0; i < count; i++)
+        marks += places[i].op->verb == STORE_TOMBSTONE;
+    return marks;
+}
+
+/* Ask, after the commit, which of the tombstones have to wait for a node: HELD for each. */
+static void send_held(struct postgres_conn *c, const struct place *places, int count)
+{
+    struct pg_guids ids;
+
+    pg_guids_start(&ids, (size_t)count_marks(places, count));
+    for (int i = 0; i < count; i++) {
+        if (places[i].op->verb == STORE_TOMBSTONE)
+            pg_guids_add(&ids, &places[i].id);
+    }
+    call_run(c, PG_HELD_MANY, value_guids(&ids));
+}
+
+/* If this fails, the batch is committed all the same: it is repeated as one that may be. */
+static void read_held(struct postgres_conn *c, const struct place *places, int count)
+{
+    if (!results_take(c)) {
+        c->trouble = PG_LOST;
+        return;
+    }
+    while (results_next(c)) {
+        struct guid id = get_guid(c, 0);
+
+        for (int i = 0; i < count; i++) {
+            if (places[i].op->verb == STORE_TOMBSTONE && guid_eq(&places[i].id, &id))
+                places[i].op->tombstone.held = places[i].op->tombstone.found;
+        }
+    }
+}
+
 static void send_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
+    const struct store_counted *counted = newest_count(places, count);
+
     if (kind != STORE_READ && kind != STORE_DURABLE)
         call_run(c, PG_HASTE);
     if (seals(places, count))
@@ -185,9 +272,21 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     if (seals(places, count))
         SEAM_STEP("store", "submit", "sealed");
     sodium_memzero(&c->sealing, sizeof(c->sealing));
+    if (counted != NULL)
+        call_run(c, PG_LEDGER_COUNT, value_guid(&counted->ledger), value_int(counted->records));
     if (kind != STORE_READ)
         call_run(c, PG_COMMIT);
+    if (count_marks(places, count) > 0)
+        send_held(c, places, count);
     call_sync(c);
+}
+
+static void read_commit(struct postgres_conn *c, const struct place *places, int count)
+{
+    if (newest_count(places, count) != NULL && !results_take(c))
+        return;
+    if (results_take(c) && count_marks(places, count) > 0)
+        read_held(c, places, count);
 }
 
 static void read_batch(struct postgres_conn *c, const struct place *places, int count,
@@ -208,7 +307,7 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
         good = c->trouble == PG_GOOD;
     }
     if (good && kind != STORE_READ)
-        results_take(c);
+        read_commit(c, places, count);
     results_drain(c);
 }
 

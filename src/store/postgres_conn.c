@@ -104,6 +104,9 @@ static void ask_time(struct postgres_conn *c)
 {
     c->sent_ms = clock_mono_ms();
     call_run(c, PG_CLOCK);
+    call_run(c, PG_SCANS, value_text("off"));
+    if (c->first) /* the one that writes */
+        call_run(c, PG_BY_INDEX);
     call_sync(c);
     if (results_take(c) && results_next(c))
         postgres_record_time(c, get_int(c, 0));

@@ -47,7 +47,7 @@ enum postgres_trouble { PG_GOOD, PG_REFUSED, PG_CONFLICT, PG_STALE, PG_LOST };
 struct postgres_conn {
     struct store_conn base;
     struct postgres_shared *shared;
-    bool first;                   /* owns `shared` */
+    bool first;                   /* owns `shared`; of the pools' connections the one that writes */
     PGconn *pg;                   /* NULL: not connected */
     bool away;                    /* the last try to connect has failed */
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; after so long a wait */

@@ -24,7 +24,22 @@ void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
         send_transfer(c, arg);
 
     call_run(c, PG_FIND, value_guid(&arg->id), value_int(arg->user_id),
-             value_bool(arg->want_parameters));
+             value_bool(arg->want_parameters), value_bool(arg->want_result));
+}
+
+/* Like a file, but it need not be fetched after this. Without it, the spool says what is missing.
+ */
+static void read_only_chunk(struct postgres_conn *c, struct store_find *arg, int column)
+{
+    if (get_null(c, column))
+        return;
+    arg->result_len = (size_t)PQgetlength(c->result, c->row, column);
+    arg->result = malloc(arg->result_len + 1);
+    arg->report.in_row = arg->result != NULL;
+    if (arg->result == NULL)
+        results_no_memory(c);
+    else
+        memcpy(arg->result, PQgetvalue(c->result, c->row, column), arg->result_len);
 }
 
 int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
@@ -33,6 +48,8 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
         (!results_take(c) || !results_take(c) || !results_take(c) || !results_take(c)))
         return -E_STORE;
     arg->position = 0;
+    arg->result = NULL;
+    arg->result_len = 0;
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
@@ -41,6 +58,7 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
         arg->position = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->report.sealed = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
+        read_only_chunk(c, arg, POSTGRES_REPORT_COLUMN_COUNT + 4);
     }
     return 0;
 }

@@ -363,12 +363,12 @@ static enum report_state state_before(int64_t noted)
 
 int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
-    arg->held = arg->in_row = false;
+    arg->held = arg->in_row = false; /* after the commit it is known who holds it */
     arg->found = results_next(c);
     if (arg->found) {
         arg->was = state_before(get_int(c, 1));
         arg->attempt = (int)get_int(c, 2);
-        arg->held = get_bool(c, 3);
+        arg->in_row = get_bool(c, 3);
         if (arg->name != NULL)
             get_name(c, 5, arg->name, REPORT_NAME_MAX + 1);
         postgres_changed(c, &arg->id, get_int(c, 0), 4, REPORT_DELETING);

@@ -7,6 +7,8 @@
  * rows. */
 #pragma once
 
+#include "store/postgres_admin_sql.h"
+
 /* Read by postgres_read_report(), from POSTGRES_REPORTS or anything with the same aliases. */
 #define POSTGRES_REPORT_COLUMNS                                                                    \
     "r.id, r.user_id, r.name, r.sealed_message, r.state, r.attempt, r.failures,"                   \
@@ -138,75 +140,6 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
     " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
 
-/* Reports of any user, for operators: in the state $1, of the type $2, of the types $3; and of the
- * user $4, by the index of users. */
-#define POSTGRES_ANYONES                                                                           \
-    "r.state <> 4 AND (r.state = $1 OR $1 = -1) AND ($2 IS NULL OR r.name = $2)"                   \
-    " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || r.name || E'\\n') > 0)"
-#define POSTGRES_ONES                                                                              \
-    POSTGRES_ANYONES                                                                               \
-    " AND r.user_id = ANY (ARRAY(SELECT id FROM account a WHERE " POSTGRES_FOLDED(                 \
-        "a.name") " = " POSTGRES_FOLDED("$4") "))"
-/* "column = ANY (array of one)", ordered by that column first, is served by its index. With "column
- * = value" the planner knows that seq is enough to order by, and reads the whole table in that
- * order if it expects the value to be frequent. */
-/* One statement, so that page and total are of one moment. At most $8 are counted. */
-#define POSTGRES_PAGE(which, order)                                                                \
-    "page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                            \
-    "   WHEN octet_length(r.sealed_parameters) <= $7 THEN r.sealed_parameters END AS listed,"      \
-    "   " POSTGRES_OWNER " AS owner, r.seq"                                                        \
-    "   FROM " POSTGRES_REPORTS " WHERE " which " ORDER BY " order " LIMIT $5 OFFSET $6),"
-#define POSTGRES_PAGE_AND_TOTAL                                                                    \
-    " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC"
-#define POSTGRES_FEW(of) "(SELECT count(*) AS n FROM (SELECT" of " LIMIT $8) AS few)"
-#define POSTGRES_LIST_IN(which, order)                                                             \
-    POSTGRES_PAGE(which, order)                                                                    \
-    " every AS " POSTGRES_FEW(" FROM report r WHERE " which " ORDER BY " order)                    \
-        POSTGRES_PAGE_AND_TOTAL
-#define POSTGRES_LIST_ALL "WITH " POSTGRES_LIST_IN("r.state <> 4", "r.seq DESC")
-#define POSTGRES_LIST_ONES "WITH " POSTGRES_LIST_IN(POSTGRES_ONES, "r.user_id DESC, r.seq DESC")
-/* The same by type and state. There are few types with finished reports, each found in the index by
- * one step from the one before; of each, the index has the reports in their order. So a page reads
- * a page of each, and nothing in between. */
-#define POSTGRES_OF_TYPE(type)                                                                     \
-    "($2 IS NULL OR " type " = $2)"                                                                \
-    " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || " type " || E'\\n') > 0)"
-#define POSTGRES_OF_ONE_KIND                                                                       \
-    " FROM report o WHERE o.name COLLATE \"C\" = ANY (ARRAY[kind.name])"                           \
-    " AND o.state = kind.state AND o.state IN (2, 3)"
-#define POSTGRES_BY_KIND " ORDER BY o.name COLLATE \"C\" DESC, o.state DESC, o.seq DESC"
-#define POSTGRES_ACTIVE_OF(one)                                                                    \
-    " FROM report o WHERE o.state = " one " AND $1 IN (-1, " one ")"                               \
-    " AND " POSTGRES_OF_TYPE("o.name")
-#define POSTGRES_KINDS                                                                             \
-    "type (name) AS (SELECT min(name COLLATE \"C\") FROM report WHERE state IN (2, 3)"             \
-    "   UNION ALL SELECT (SELECT min(o.name COLLATE \"C\") FROM report o"                          \
-    "   WHERE o.name COLLATE \"C\" > type.name AND o.state IN (2, 3)) FROM type"                   \
-    "   WHERE type.name IS NOT NULL),"                                                             \
-    " kind AS (SELECT name, state FROM type, (VALUES (2), (3)) AS s (state)"                       \
-    "   WHERE $1 IN (-1, state) AND name IS NOT NULL AND " POSTGRES_OF_TYPE("name") ")"
-#define POSTGRES_EACH_KIND(which) "(SELECT few.* FROM kind CROSS JOIN LATERAL " which " AS few)"
-#define POSTGRES_UP_TO(of, order) "(SELECT o.seq" of order " LIMIT $5 + $6)"
-#define POSTGRES_LATEST(of) POSTGRES_UP_TO(of, " ORDER BY o.seq DESC")
-#define POSTGRES_KINDS_LATEST                                                                      \
-    POSTGRES_EACH_KIND(POSTGRES_UP_TO(POSTGRES_OF_ONE_KIND, POSTGRES_BY_KIND))
-#define POSTGRES_KINDS_COUNT POSTGRES_EACH_KIND(POSTGRES_FEW(POSTGRES_OF_ONE_KIND POSTGRES_BY_KIND))
-#define POSTGRES_BOTH(what, of) what(POSTGRES_ACTIVE_OF("0")) of what(POSTGRES_ACTIVE_OF("1"))
-#define POSTGRES_KINDS_TOTAL                                                                       \
-    "coalesce((SELECT sum(n) FROM " POSTGRES_KINDS_COUNT " AS few), 0)"                            \
-    " + " POSTGRES_BOTH(POSTGRES_FEW, " + ")
-#define POSTGRES_KINDS_PAGE                                                                        \
-    POSTGRES_PAGE("r.seq = ANY (ARRAY(SELECT seq FROM chosen))", "r.seq DESC")
-#define POSTGRES_LIST_KINDS                                                                        \
-    "WITH RECURSIVE " POSTGRES_KINDS ", chosen AS (" POSTGRES_KINDS_LATEST                         \
-    " UNION ALL " POSTGRES_BOTH(POSTGRES_LATEST,                                                   \
-                                " UNION ALL ") "), " POSTGRES_KINDS_PAGE                           \
-                                               " every AS (SELECT least($8, " POSTGRES_KINDS_TOTAL \
-                                               ")::bigint AS n)" POSTGRES_PAGE_AND_TOTAL
-#define POSTGRES_MATCH_ALL(which)                                                                  \
-    "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " which                            \
-    " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6"
-
 /* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
     /* ---- transactions ---- */                                                                   \
@@ -217,6 +150,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(ROLLBACK, "", "ROLLBACK")                                                                    \
     X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
     X(CLOCK, "", "SELECT " POSTGRES_CLOCK)                                                         \
+    /* Off except for what lists or counts: a plan for a table that is nearly empty would read all \
+     * of it, with what was deleted since the last vacuum. */                                      \
+    X(SCANS, "t", "SELECT set_config('enable_seqscan', $1, false)")                                \
+    /* For the connection that writes; planning a claim takes longer than claiming. */             \
+    X(BY_INDEX, "",                                                                                \
+      "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_bitmapscan',"               \
+      " 'enable_hashjoin', 'enable_mergejoin']) AS name UNION ALL"                                 \
+      " SELECT set_config('plan_cache_mode', 'force_generic_plan', false)")                        \
     /* ---- keys of erase.key ---- */                                                              \
     X(KEYS, "i",                                                                                   \
       "SELECT number, wrapped, fingerprint, retired FROM erase_key"                                \
@@ -417,8 +358,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
       " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"                \
-      " RETURNING r.user_id, r.rows, old.attempt,"                                                 \
-      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER ", r.name")            \
+      " RETURNING r.user_id, r.rows, old.attempt, old.state = 2 AND old.attempt = 1"               \
+      " AND (SELECT count(*) FROM (SELECT FROM result_chunk WHERE report_id = r.id LIMIT 2)"       \
+      "   AS few) = 1, " POSTGRES_OWNER ", r.name")                                                \
     X(DELETE_ROW, "g",                                                                             \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4 RETURNING " POSTGRES_OWNER)                 \
@@ -533,10 +475,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT id, attempt, state = 4 FROM report WHERE node = $1 AND state IN (1, 4)"              \
       " ORDER BY state LIMIT $2")                                                                  \
     /* ---- reading ---- */                                                                        \
-    X(FIND, "gib",                                                                                 \
+    /* A result of at most 64 KiB, as `row_results`, is one chunk. */                              \
+    X(FIND, "gibb",                                                                                \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
       " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
-      " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END"                                                \
+      " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END,"                                               \
+      " CASE WHEN $4 AND r.state = 2 THEN (SELECT data FROM result_chunk t WHERE t.report_id = "   \
+      "r.id"                                                                                       \
+      "   AND t.attempt = r.attempt AND t.number = 0 AND octet_length(t.data) <= 65536) END"       \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are from the same moment. */                          \
@@ -773,6 +719,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(LEDGERS_FORGET, "gi",                                                                        \
       "DELETE FROM ledger WHERE id = ANY (ARRAY(SELECT id FROM ledger WHERE id <> $1"              \
       " AND noted < to_timestamp($2 / 1000.0) FOR UPDATE SKIP LOCKED))")                           \
+    X(LEDGER_COUNT, "gi",                                                                          \
+      "UPDATE ledger SET records = greatest(records, $2), noted = clock_timestamp()"               \
+      " WHERE id = $1")                                                                            \
     X(LEDGER_NOTE, "gtii",                                                                         \
       "INSERT INTO ledger VALUES ($1, $2, $3, clock_timestamp(), $4) ON CONFLICT (id) DO UPDATE"   \
       " SET place = $2, records = greatest(ledger.records, $3), noted = clock_timestamp(),"        \

@@ -260,8 +260,9 @@ struct store_tombstone {
     bool found;
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
-    bool held;             /* out: a node may still run it; see HELD */
-    bool in_row;           /* out: its result was in its row, so there is no file */
+    bool held;             /* out: in a shared store, what HELD finds after the commit */
+    bool in_row;           /* out: its result was in its row, or is one chunk, which goes with the
+                            * row: so there is no file */
     char *name;            /* out: its type; the caller's, with room for REPORT_NAME_MAX + 1; NULL:
                             * not requested */
 };
@@ -276,9 +277,7 @@ struct store_counted {
  * in another state, or one that is already gone, is not affected. */
 struct store_delete_row {
     struct guid id;
-    /* Recorded in the same transaction, for a ledger that LEDGER_NOTE has named. In an embedded
-     * store only: in a shared one, the deletions of a node would wait for each other at that
-     * row. */
+    /* Recorded in the same transaction, for a ledger that LEDGER_NOTE has named. */
     struct store_counted counted;
     char *user; /* out; the caller's, with room for USER_NAME_MAX + 1; NULL: not requested. The
                  * report's user; "": the row was gone already */

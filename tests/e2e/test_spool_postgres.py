@@ -320,3 +320,15 @@ def test_a_small_result_is_written_with_the_end_of_its_report(make_cluster):
     for each in (reference, lost, large):
         client.delete(each)
     assert chunks(cluster) == 0
+
+
+def test_a_life_never_reads_a_whole_table(make_cluster):
+    """Though plans are made while the tables are nearly empty."""
+    cluster = make_cluster(nodes=1, spool="postgresql", row_results="16K")
+    (client,) = cluster.clients(ALICE)
+    scans = "SELECT sum({}) FROM pg_stat_user_tables WHERE relname IN ('report', 'waiting', 'turn')"
+    before = int(cluster.sql(scans.format("seq_scan"))[0])
+    for _ in range(5):
+        client.delete(client.complete("Quick", ProductID="1"))
+    poll(lambda: int(cluster.sql(scans.format("coalesce(idx_scan, 0)"))[0]) >= 5, what="the statistics")
+    assert int(cluster.sql(scans.format("seq_scan"))[0]) == before
