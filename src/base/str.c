@@ -78,12 +78,12 @@ uint32_t str_code_point(const char *text, size_t len)
     return code;
 }
 
-/* C0, DEL and C1, and the characters that change the direction of the text after them (UAX #9, 2):
- * ALM, LRM, RLM, embeddings, overrides and isolates. */
+/* C0, DEL and C1, the separators of lines and paragraphs, and the characters that change the
+ * direction of the text after them (UAX #9, 2): ALM, LRM, RLM, embeddings, overrides, isolates. */
 static bool is_control(uint32_t code)
 {
     return code < ' ' || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
-           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
            (code >= 0x2066 && code <= 0x2069);
 }
 

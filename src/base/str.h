@@ -25,8 +25,8 @@ void str_drop_cut(char *text);
 /* The code point of a UTF-8 sequence of `len` bytes. */
 uint32_t str_code_point(const char *text, size_t len);
 
-/* Bytes of the control character at text[0], which a terminal could obey: C0, DEL, C1, or one that
- * changes the direction of text; 0: it is not one. `len` ≥ 1. */
+/* Bytes of the control character at text[0], which a terminal could obey: C0, DEL, C1, one that
+ * separates lines, or one that changes the direction of text; 0: it is not one. `len` ≥ 1. */
 size_t str_control_length(const char *text, size_t len);
 
 /* Is there one anywhere in the text? */

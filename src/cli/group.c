@@ -275,6 +275,8 @@ static int take_name(struct command *command, struct err *err)
                        "'%s' is not a group: write ISSUER:GROUP, where the configuration has a "
                        "section issuer ISSUER",
                        text);
+    if (known != NULL && colon[1] == '\0' && command->action->run != group_remove)
+        return err_set(err, -E_INVALID, "'%s' names no group of the issuer", text);
     if (user_check_name(text, err) < 0)
         return -E_INVALID;
     str_copy(command->name, sizeof(command->name), text);

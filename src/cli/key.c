@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 #define EXPIRES_MAX_MS (INT64_C(36500) * 24 * 3600 * 1000)
+#define EXTERNAL_EXPIRES_MAX_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 struct command {
     const char *config, *user, *expires;
@@ -97,6 +98,19 @@ static int read_expiry(const char *text, int64_t now_ms, int64_t *ret, struct er
     return 0;
 }
 
+/* Once only the key is used, no token says when the user leaves a group, or the company. */
+static int check_expiry(const struct user *user, const struct store_api_key_add *add,
+                        struct err *err)
+{
+    if (user->identity == NULL ||
+        (add->expires_ms != 0 && add->expires_ms - add->now_ms <= EXTERNAL_EXPIRES_MAX_MS))
+        return 0;
+    return err_set(err, -E_INVALID,
+                   "'%s' is of an identity provider, which cannot end a key: give --expires, at "
+                   "most 90d",
+                   user->name);
+}
+
 static int check_owner(const struct command *command, const struct user *user, struct err *err)
 {
     return command->is_operator && !user->is_operator
@@ -168,6 +182,7 @@ static int add_api_key(struct command *command, struct err *err)
                  ?: find_key_owner(command, &user, err)
                  ?: check_owner(command, &user, err)
                  ?: read_expiry(command->expires, add.now_ms, &add.expires_ms, err)
+                 ?: check_expiry(&user, &add, err)
                  ?: user_grants_with("", &command->grants, &grants, err)
                  ?: user_allow_list(&command->allow, &allow, err);
 

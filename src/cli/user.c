@@ -231,14 +231,6 @@ static int change_user(struct command *command, struct store_user_change change,
     return store_ask(command->store, &op, err);
 }
 
-static void add_retention(void *context, const struct definition *def)
-{
-    struct user_retentions *retentions = context;
-
-    if (def->retention_ms != 0 && def->retention_ms < retentions->general_ms)
-        json_add_number(&retentions->json, def->name, def->retention_ms);
-}
-
 /* Read the retentions of the definitions that can be read. */
 void user_retentions_init(struct user_retentions *ret, const struct config *config)
 {
@@ -248,10 +240,10 @@ void user_retentions_init(struct user_retentions *ret, const struct config *conf
 
     ret->general_ms = config->retention.number;
     buf_init(&ret->json, INT_MAX);
-    buf_add_char(&ret->json, '{');
     if (catalog_new(&spec, &catalog, &err) == 0)
-        catalog_each(catalog, add_retention, ret);
-    buf_add_char(&ret->json, '}');
+        catalog_add_retentions(catalog, ret->general_ms, &ret->json);
+    else
+        buf_add_str(&ret->json, "{}");
     catalog_free(catalog);
 }
 

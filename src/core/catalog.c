@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/rights.h"
@@ -301,6 +302,26 @@ void catalog_each(struct catalog *catalog,
     for (size_t i = 0; i < catalog->list.count; i++)
         each(context, catalog->list.defs[i]);
     pthread_rwlock_unlock(&catalog->lock);
+}
+
+struct retentions {
+    struct buf *json;
+    int64_t general_ms;
+};
+
+static void add_retention(void *context, const struct definition *def)
+{
+    const struct retentions *retentions = context;
+
+    if (def->retention_ms != 0 && def->retention_ms < retentions->general_ms)
+        json_add_number(retentions->json, def->name, def->retention_ms);
+}
+
+void catalog_add_retentions(struct catalog *catalog, int64_t general_ms, struct buf *json)
+{
+    buf_add_char(json, '{');
+    catalog_each(catalog, add_retention, &(struct retentions){json, general_ms});
+    buf_add_char(json, '}');
 }
 
 struct offer {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/nearest.h"
 #include "core/definition.h"
@@ -61,6 +62,10 @@ char *catalog_offer_sources(struct catalog *catalog, char **ret_sources);
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
 void catalog_each(struct catalog *catalog,
                   void (*each)(void *context, const struct definition *def), void *context);
+
+/* Append {"NAME": milliseconds, …} with the definitions whose results are kept for less than
+ * `general_ms`. */
+void catalog_add_retentions(struct catalog *catalog, int64_t general_ms, struct buf *json);
 
 /* Try every definition's name. */
 void catalog_nearest(struct catalog *catalog, struct nearest *nearest);

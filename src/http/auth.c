@@ -114,22 +114,6 @@ static void note_use(struct exchange *ex)
     store_post(ex->services->store, op);
 }
 
-/* The key's addresses are checked for each request: there is no login at which to check them. */
-static bool enter_by_key(struct exchange *ex)
-{
-    char address[ADDRESS_TEXT];
-
-    if (!user_may_come_from(ex->user, &ex->client.address)) {
-        exchange_address(ex, address);
-        log_warn("key.refused", "request=%s user=%s key=%s address=%s", ex->request_id,
-                 ex->user->name, ex->user->key->name, address);
-        auth_refuse(ex);
-        return false;
-    }
-    note_use(ex);
-    return true;
-}
-
 /* ---- access tokens ---- */
 
 /* Verify the token, unless it is `known`, or read the key; false: replied, or waits for keys of an
@@ -161,24 +145,29 @@ bool auth_signature(struct exchange *ex)
            !external_refuse(ex, "renew or end your session");
 }
 
-static void enter_with(struct exchange *ex, struct cached_token *cached_token)
+/* The addresses of a key, and those of a user whose token an identity provider has made, are
+ * checked for each request: there is no login at which to check them. False: replied. */
+static bool may_come_from_here(struct exchange *ex)
 {
-    cached_token_release(ex->cached_token); /* from the check before the body */
-    ex->cached_token = cached_token;
-    ex->user = &cached_token->user;
-    if (ex->user->key == NULL || enter_by_key(ex))
-        dispatch(ex);
-}
+    char address[ADDRESS_TEXT];
 
-/* An allow-list is checked for each request with the token of an identity provider, since there was
- * no login at which to check it. */
-static bool may_come_from_here(const struct exchange *ex, const struct user *user)
-{
-    return !ex->claims.external || user_may_come_from(user, &ex->client.address);
+    if (ex->user->key == NULL && !ex->claims.external)
+        return true;
+    if (user_may_come_from(ex->user, &ex->client.address))
+        return true;
+    exchange_address(ex, address);
+    if (ex->user->key != NULL)
+        log_warn("key.refused", "request=%s user=%s key=%s address=%s", ex->request_id,
+                 ex->user->name, ex->user->key->name, address);
+    else
+        log_warn("token.refused", "request=%s user=%s address=%s", ex->request_id, ex->user->name,
+                 address);
+    auth_refuse(ex);
+    return false;
 }
 
 /* The first request with the token of an identity provider. */
-static void record_enrolment(struct exchange *ex, const struct user *user)
+static void record_enrolment(struct exchange *ex)
 {
     char address[ADDRESS_TEXT];
 
@@ -186,11 +175,25 @@ static void record_enrolment(struct exchange *ex, const struct user *user)
         return;
     ex->enrolled = false;
     exchange_address(ex, address);
-    log_info("login.done", "request=%s user=%s address=%s", ex->request_id, user->name, address);
-    exchange_record(ex, &(struct trail_act){.event = TRAIL_LOGIN, .user = user->name});
+    log_info("login.done", "request=%s user=%s address=%s", ex->request_id, ex->user->name,
+             address);
+    exchange_record(ex, &(struct trail_act){.event = TRAIL_LOGIN, .user = ex->user->name});
 }
 
-static exchange_step ask_store;
+static void enter_with(struct exchange *ex, struct cached_token *cached_token)
+{
+    cached_token_release(ex->cached_token); /* from the check before the body */
+    ex->cached_token = cached_token;
+    ex->user = &cached_token->user;
+    if (!may_come_from_here(ex))
+        return;
+    record_enrolment(ex);
+    if (ex->user->key != NULL)
+        note_use(ex);
+    dispatch(ex);
+}
+
+static exchange_step ask_again;
 
 /* The store knows whether the session still exists. */
 static void session_found(struct exchange *ex)
@@ -199,18 +202,17 @@ static void session_found(struct exchange *ex)
     struct cached_token *cached_token;
 
     if (ex->op.rc == 0 && !session->found && ex->claims.external && !ex->enrolled) {
-        external_enrol(ex, given_token(ex), ask_store);
+        external_enrol(ex, given_token(ex), ask_again);
         return;
     }
-    if (ex->op.rc != 0 || !session->found || !may_come_from_here(ex, &session->user)) {
+    if (ex->op.rc != 0 || !session->found) {
         auth_refuse(ex);
         return;
     }
     if (session->expires_ms != 0)
         ex->claims.expires_s = session->expires_ms / 1000;
-    record_enrolment(ex, &session->user);
-    cached_token = cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user,
-                                    session->replaced ? 0 : ex->version);
+    cached_token =
+        cached_token_new(&ex->claims, &ex->op.session.user, session->replaced ? 0 : ex->version);
     if (cached_token == NULL) {
         exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;
@@ -218,7 +220,7 @@ static void session_found(struct exchange *ex)
     cached_token->session_claims = ex->session_claims;
     ex->session_claims = NULL;
     atomic_store(&cached_token->used_ms, session->used_ms);
-    token_cache_keep(ex->services->token_cache, cached_token, ex->age);
+    token_cache_keep(ex->services->token_cache, given_token(ex), cached_token, ex->age);
     enter_with(ex, cached_token);
 }
 
@@ -227,7 +229,6 @@ static void ask_store(struct exchange *ex)
     const char *text = given_token(ex);
     struct store_session *session = &exchange_op(ex, STORE_SESSION)->session;
 
-    ex->version = store_version(ex->services->store, &ex->claims.session);
     *session = (struct store_session){.session = ex->claims.session,
                                       .access = ex->claims.access,
                                       .by_key = api_key_begins(text),
@@ -235,6 +236,13 @@ static void ask_store(struct exchange *ex)
     if (session->by_key)
         api_key_hash(text, session->key_hash, &session->session);
     exchange_post(ex, session_found);
+}
+
+/* Its session is there by now. */
+static void ask_again(struct exchange *ex)
+{
+    ex->version = store_version(ex->services->store, &ex->claims.session);
+    ask_store(ex);
 }
 
 enum { LEEWAY_S = 60 };
@@ -263,11 +271,13 @@ static bool keep_claims(struct exchange *ex, struct cached_token *known)
 }
 
 /* Before a body that needs no more right than a token: as everything is checked again after it, it
- * is enough that the token held before. */
+ * is enough that the token held before. What an old allow-list refuses, the store is asked about.
+ */
 static bool may_send_body(const struct exchange *ex, const struct cached_token *known)
 {
     return ex->body_is == BODY_FOLLOWS && ex->route->access == ROUTE_TOKEN &&
-           known->user.key == NULL;
+           known->user.key == NULL &&
+           (!ex->claims.external || user_may_come_from(&known->user, &ex->client.address));
 }
 
 /* A cached token need not be verified; its user only if the session may have changed. */
@@ -289,8 +299,7 @@ void auth_token(struct exchange *ex)
     }
     ex->version = store_version(ex->services->store, &ex->claims.session);
     if (known != NULL &&
-        (may_send_body(ex, known) || (ex->version != 0 && known->version == ex->version)) &&
-        may_come_from_here(ex, &known->user)) {
+        (may_send_body(ex, known) || (ex->version != 0 && known->version == ex->version))) {
         enter_with(ex, known);
         return;
     }

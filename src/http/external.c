@@ -1,6 +1,7 @@
 /* src/http/external.c -- the user that a token of an identity provider stands for. */
 #include "http/external.h"
 
+#include <limits.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct enrolment {
     char name[USER_NAME_MAX + 1], other_name[USER_NAME_MAX + 1];
     char address[ADDRESS_TEXT];
     struct buf groups;
+    struct buf retentions; /* of the reports that lose a group */
     exchange_step *next;
 };
 
@@ -197,6 +199,7 @@ static void enrolment_free(void *state)
     struct enrolment *enrolment = state;
 
     buf_done(&enrolment->groups);
+    buf_done(&enrolment->retentions);
     free(enrolment);
 }
 
@@ -279,6 +282,9 @@ static struct enrolment *new_enrolment(struct exchange *ex, const struct issuers
         return NULL;
     }
     buf_init(&enrolment->groups, GROUPS_BYTES_MAX);
+    buf_init(&enrolment->retentions, INT_MAX);
+    catalog_add_retentions(ex->services->catalog, ex->services->config->retention.number,
+                           &enrolment->retentions);
     ex->state = enrolment;
     ex->state_free = enrolment_free;
     str_copy(enrolment->issuer_name, sizeof(enrolment->issuer_name), token->issuer->name);
@@ -344,17 +350,20 @@ void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
     if (enrolment != NULL) {
         ex->enrolled = true;
         enrolment->next = next;
-        exchange_op(ex, STORE_ENROL)->enrol =
-            (struct store_enrol){.issuer = token.issuer->url,
-                                 .subject = enrolment->subject,
-                                 .name = enrolment->name,
-                                 .other_name = enrolment->other_name,
-                                 .groups = buf_str(&enrolment->groups),
-                                 .issued_s = token.times.issued_s,
-                                 .session = ex->claims.session,
-                                 .now_ms = now_ms,
-                                 .expires_ms = row_expires_ms(now_ms, token.times.expires_s),
-                                 .address = enrolment->address};
+        exchange_op(ex, STORE_ENROL)->enrol = (struct store_enrol){
+            .issuer = token.issuer->url,
+            .subject = enrolment->subject,
+            .name = enrolment->name,
+            .other_name = enrolment->other_name,
+            .groups = buf_str(&enrolment->groups),
+            .issued_s = token.times.issued_s,
+            .session = ex->claims.session,
+            .now_ms = now_ms,
+            .expires_ms = row_expires_ms(now_ms, token.times.expires_s),
+            .retention_ms = ex->services->config->retention.number,
+            .retentions =
+                buf_failed(&enrolment->retentions) ? NULL : buf_str(&enrolment->retentions),
+            .address = enrolment->address};
         exchange_post(ex, enrolled);
     }
     jwt_done(&token.jwt);

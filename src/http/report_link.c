@@ -199,7 +199,7 @@ static void maker_found(struct exchange *ex)
         report_reply_unknown(ex);
         return;
     }
-    ex->cached_token = cached_token_new("", &ex->claims, &ex->op.session.user, 0);
+    ex->cached_token = cached_token_new(&ex->claims, &ex->op.session.user, 0);
     if (ex->cached_token == NULL) {
         exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;

@@ -8,9 +8,9 @@
 #include "base/thread.h"
 
 enum {
-    SETS = 4096, /* a token of ours takes about 700 bytes: 11 MB when it is full */
+    SETS = 4096,
     WAYS = 4,
-    HASHED = 44, /* a signature and its dot */
+    SET_BYTES = 8192, /* of its entries: 32 MiB when all are full; a token of ours takes some 400 */
 };
 
 struct set {
@@ -20,10 +20,9 @@ struct set {
 };
 
 struct token_cache {
-    /* Key of the hash: nobody can choose tokens that fall into the same set. And since tokens are
-     * compared only if their hashes are equal, the time taken reveals nothing about how much of a
-     * guess is right. */
-    unsigned char key[crypto_shorthash_KEYBYTES];
+    /* Key of the digests: nobody can choose tokens that fall into the same set, and the time that
+     * comparing digests takes reveals nothing about how much of a guess is right. */
+    unsigned char key[crypto_generichash_KEYBYTES];
     atomic_uint_fast64_t age;
     struct set sets[SETS];
 };
@@ -52,33 +51,30 @@ void token_cache_free(struct token_cache *token_cache)
     free(token_cache);
 }
 
-/* A hash of the end of the token, which is its signature: as good as random, and unknown without
- * the token. */
-static uint64_t hash_of(const struct token_cache *token_cache, const char *token, size_t len)
+static void digest_token(const struct token_cache *token_cache, const char *token,
+                         unsigned char ret[TOKEN_DIGEST_BYTES])
 {
-    size_t tail = len < HASHED ? len : HASHED;
-    unsigned char bytes[crypto_shorthash_BYTES];
-    uint64_t hash;
-
-    crypto_shorthash(bytes, (const unsigned char *)token + len - tail, tail, token_cache->key);
-    memcpy(&hash, bytes, sizeof(hash));
-    return hash;
+    crypto_generichash(ret, TOKEN_DIGEST_BYTES, (const unsigned char *)token, strlen(token),
+                       token_cache->key, sizeof(token_cache->key));
 }
 
-static struct set *token_set(struct token_cache *token_cache, uint64_t hash)
+static struct set *token_set(struct token_cache *token_cache,
+                             const unsigned char digest[TOKEN_DIGEST_BYTES])
 {
-    return &token_cache->sets[hash % SETS];
+    uint32_t number;
+
+    memcpy(&number, digest, sizeof(number));
+    return &token_cache->sets[number % SETS];
 }
 
 /* The index of the token in the set, or -1. */
-static int way_of(const struct set *set, uint64_t hash, const char *token, size_t len)
+static int way_of(const struct set *set, const unsigned char digest[TOKEN_DIGEST_BYTES])
 {
     lock_check_held(&set->lock);
     for (int way = 0; way < WAYS; way++) {
         const struct cached_token *cached_token = set->ways[way];
 
-        if (cached_token != NULL && cached_token->hash == hash && cached_token->len == len &&
-            memcmp(cached_token->token, token, len) == 0)
+        if (cached_token != NULL && memcmp(cached_token->digest, digest, TOKEN_DIGEST_BYTES) == 0)
             return way;
     }
     return -1;
@@ -86,14 +82,15 @@ static int way_of(const struct set *set, uint64_t hash, const char *token, size_
 
 struct cached_token *token_cache_find(struct token_cache *token_cache, const char *token)
 {
-    size_t len = strlen(token);
-    uint64_t hash = hash_of(token_cache, token, len);
-    struct set *set = token_set(token_cache, hash);
+    unsigned char digest[TOKEN_DIGEST_BYTES];
     struct cached_token *found = NULL;
+    struct set *set;
     int way;
 
+    digest_token(token_cache, token, digest);
+    set = token_set(token_cache, digest);
     lock_take(&set->lock);
-    way = way_of(set, hash, token, len);
+    way = way_of(set, digest);
     if (way >= 0) {
         found = set->ways[way];
         atomic_fetch_add(&found->holders, 1);
@@ -107,28 +104,69 @@ uint64_t token_cache_age(const struct token_cache *token_cache)
     return atomic_load(&token_cache->age);
 }
 
-void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token,
-                      uint64_t age)
+static size_t text_bytes(const char *text)
 {
-    struct set *set;
-    struct cached_token *gone;
-    int way;
+    return text != NULL ? strlen(text) + 1 : 0;
+}
 
-    cached_token->hash = hash_of(token_cache, cached_token->token, cached_token->len);
-    set = token_set(token_cache, cached_token->hash);
-    lock_take(&set->lock);
-    if (atomic_load(&token_cache->age) != age) {
-        lock_release(&set->lock);
-        return;
-    }
-    atomic_fetch_add(&cached_token->holders, 1);
-    way = way_of(set, cached_token->hash, cached_token->token, cached_token->len);
+/* What an entry takes, except for what malloc() adds. */
+static size_t entry_bytes(const struct cached_token *cached_token)
+{
+    const struct user *user = &cached_token->user;
+    size_t bytes = sizeof(*cached_token) + text_bytes(cached_token->session_claims) +
+                   text_bytes(user->name) + text_bytes(user->allow) + text_bytes(user->grants);
+
+    if (user->identity != NULL)
+        bytes += sizeof(*user->identity) + text_bytes(user->identity->issuer) +
+                 text_bytes(user->identity->subject) + text_bytes(user->identity->groups) +
+                 text_bytes(user->identity->grants);
+    if (user->key != NULL)
+        bytes += sizeof(*user->key) + text_bytes(user->key->name) + text_bytes(user->key->allow) +
+                 text_bytes(user->key->grants);
+    return bytes;
+}
+
+/* Put it into the set, in the place of one with the same digest, and take out what there is no room
+ * for any more: gone[]. */
+static void replace_ways(struct set *set, struct cached_token *cached_token,
+                         struct cached_token *gone[WAYS])
+{
+    int way = way_of(set, cached_token->digest);
+    size_t bytes = cached_token->bytes;
+
     if (way < 0)
         way = (int)(set->next++ % WAYS);
-    gone = set->ways[way];
+    gone[way] = set->ways[way];
     set->ways[way] = cached_token;
+    for (int i = 0; i < WAYS; i++) {
+        if (i == way || set->ways[i] == NULL)
+            continue;
+        bytes += set->ways[i]->bytes;
+        if (bytes <= SET_BYTES)
+            continue;
+        bytes -= set->ways[i]->bytes;
+        gone[i] = set->ways[i];
+        set->ways[i] = NULL;
+    }
+}
+
+void token_cache_keep(struct token_cache *token_cache, const char *token,
+                      struct cached_token *cached_token, uint64_t age)
+{
+    struct cached_token *gone[WAYS] = {NULL};
+    struct set *set;
+
+    digest_token(token_cache, token, cached_token->digest);
+    cached_token->bytes = entry_bytes(cached_token);
+    set = token_set(token_cache, cached_token->digest);
+    lock_take(&set->lock);
+    if (cached_token->bytes <= SET_BYTES && atomic_load(&token_cache->age) == age) {
+        atomic_fetch_add(&cached_token->holders, 1);
+        replace_ways(set, cached_token, gone);
+    }
     lock_release(&set->lock);
-    cached_token_release(gone);
+    for (int way = 0; way < WAYS; way++)
+        cached_token_release(gone[way]);
 }
 
 /* With the new age first, whoever has not seen it keeps a token only in a set that is yet to be
@@ -149,20 +187,17 @@ void token_cache_forget(struct token_cache *token_cache)
     }
 }
 
-struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
-                                      struct user *user, uint64_t version)
+struct cached_token *cached_token_new(const struct token_claims *claims, struct user *user,
+                                      uint64_t version)
 {
-    size_t len = strlen(token);
-    struct cached_token *cached_token = malloc(sizeof(*cached_token) + len + 1);
+    struct cached_token *cached_token = malloc(sizeof(*cached_token));
 
     if (cached_token == NULL)
         return NULL;
-    *cached_token =
-        (struct cached_token){.claims = *claims, .user = *user, .version = version, .len = len};
+    *cached_token = (struct cached_token){.claims = *claims, .user = *user, .version = version};
     *user = (struct user){0};
     atomic_init(&cached_token->holders, 1);
     atomic_init(&cached_token->used_ms, 0);
-    memcpy(cached_token->token, token, len + 1);
     return cached_token;
 }
 
@@ -175,6 +210,5 @@ void cached_token_release(struct cached_token *cached_token)
         return;
     user_done(&cached_token->user);
     free(cached_token->session_claims);
-    sodium_memzero(cached_token->token, cached_token->len);
     free(cached_token);
 }

@@ -1,6 +1,6 @@
 /* src/http/token_cache.h -- access tokens and API keys that were verified, and their users, so that
- * they are not verified again for each request. Bounded: a new one replaces an old one. Any
- * thread. */
+ * they are not verified again for each request. It has keyed hashes of them, not the tokens, and is
+ * bounded in entries and in bytes: a new one replaces old ones. Any thread. */
 #pragma once
 
 #include <stdatomic.h>
@@ -9,6 +9,8 @@
 
 #include "core/user.h"
 #include "http/token.h"
+
+enum { TOKEN_DIGEST_BYTES = 32 };
 
 /* It does not change once it is made, and lives as long as it is held. That it is cached says only
  * that its signature is good: whether it has expired has to be checked each time, and `user` is
@@ -22,9 +24,8 @@ struct cached_token {
     atomic_llong used_ms;
     /* token_cache.c's own */
     atomic_int holders;
-    uint64_t hash;
-    size_t len;
-    char token[];
+    unsigned char digest[TOKEN_DIGEST_BYTES];
+    size_t bytes;
 };
 
 struct token_cache;
@@ -37,15 +38,16 @@ struct cached_token *token_cache_find(struct token_cache *token_cache, const cha
 /* How often it has forgotten: to be taken before a token is found or verified. */
 uint64_t token_cache_age(const struct token_cache *token_cache);
 /* Know it from now on, in the place of the one with the same token; not if the cache has forgotten
- * since `age`, for the key that verified it may be the one that has gone. */
-void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token,
-                      uint64_t age);
+ * since `age`, for the key that verified it may be the one that has gone, or if it is too large
+ * (its user is in too many groups, say). */
+void token_cache_keep(struct token_cache *token_cache, const char *token,
+                      struct cached_token *cached_token, uint64_t age);
 
 /* Know none any more: a key may have gone. */
 void token_cache_forget(struct token_cache *token_cache);
 
 /* Takes `user` (and leaves it empty) unless it returns NULL: no memory. Yours to release. Has no
  * session_claims yet. */
-struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
-                                      struct user *user, uint64_t version);
+struct cached_token *cached_token_new(const struct token_claims *claims, struct user *user,
+                                      uint64_t version);
 void cached_token_release(struct cached_token *cached_token); /* NULL is fine */

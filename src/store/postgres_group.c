@@ -71,6 +71,8 @@ void postgres_send_enrol(struct postgres_conn *c, struct store_enrol *arg)
                  value_text(names[i]));
     call_run(c, PG_ENROL_GROUPS, value_text(arg->issuer), value_text(arg->subject),
              value_text(arg->groups), value_int(arg->issued_s));
+    call_run(c, PG_ENROL_REVOKE, value_text(arg->issuer), value_int(arg->now_ms),
+             value_int(arg->retention_ms), value_text(arg->retentions), value_text(arg->subject));
     call_run(c, PG_ENROL_SESSION, value_text(arg->issuer), value_text(arg->subject),
              value_guid(&arg->session), value_int(arg->now_ms), value_int(arg->expires_ms),
              value_text(arg->address != NULL ? arg->address : ""),
@@ -79,6 +81,8 @@ void postgres_send_enrol(struct postgres_conn *c, struct store_enrol *arg)
 
 int postgres_read_enrol(struct postgres_conn *c, struct store_enrol *arg)
 {
+    int64_t ended;
+
     arg->created = results_changed(c) > 0 ? arg->name : NULL;
     if (!results_take(c))
         return -E_STORE;
@@ -87,7 +91,7 @@ int postgres_read_enrol(struct postgres_conn *c, struct store_enrol *arg)
     if (!results_take(c))
         return -E_STORE;
     arg->regrouped = results_changed(c) > 0;
-    if (!results_take(c))
+    if (postgres_read_revoked(c, &ended) < 0 || !results_take(c))
         return -E_STORE;
     arg->opened = results_next(c) && get_bool(c, 0);
     return 0;

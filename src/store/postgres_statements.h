@@ -596,6 +596,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(ENROL_GROUPS, "ttti",                                                                        \
       "UPDATE account SET member_of = $3, member_s = $4 WHERE issuer = $1 AND subject = $2"        \
       " AND NOT disabled AND member_s <= $4 AND (member_of <> $3 OR member_s <> $4)")              \
+    X(ENROL_REVOKE, "tiitt", POSTGRES_REVOKE("a.issuer = $1 AND a.subject = $5"))                  \
     X(ENROL_SESSION, "ttgiitx",                                                                    \
       "WITH a AS (SELECT id FROM account WHERE issuer = $1 AND subject = $2 AND NOT disabled),"    \
       " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms,"            \
@@ -668,9 +669,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
                 " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access, s.refresh_hash,"          \
                 " s.created_ms"                                                                    \
                 " FROM s JOIN account a ON a.id = s.user_id")                                      \
-    X(SESSIONS, "ii",                                                                              \
+    X(SESSIONS, "iii",                                                                             \
       "SELECT id, created_ms, renewed_ms, expires_ms, address FROM session"                        \
-      " WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, id")                      \
+      " WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, id LIMIT $3")             \
     X(LOGOUT, "ggxii",                                                                             \
       "DELETE FROM session s WHERE id = $1 AND (user_id = $5 OR refresh_hash = $3"                 \
       " OR EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $3)"                  \

@@ -249,7 +249,8 @@ int postgres_read_session(struct postgres_conn *c, struct store_session *arg)
 
 void postgres_send_sessions(struct postgres_conn *c, struct store_sessions *arg)
 {
-    call_run(c, PG_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms));
+    call_run(c, PG_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms),
+             value_int(STORE_PAGE_MAX));
 }
 
 int postgres_read_sessions(struct postgres_conn *c, struct store_sessions *arg)

@@ -142,6 +142,8 @@ static int find_external(struct store_conn *conn, const struct store_enrol *arg,
 int sqlite_enrol(struct store_conn *conn, struct store_enrol *arg, struct err *err)
 {
     static const uint8_t of_no_token[STORE_HASH_BYTES];
+    struct store_user_change ends = {
+        .now_ms = arg->now_ms, .retention_ms = arg->retention_ms, .retentions = arg->retentions};
     struct external user;
     int rc = find_external(conn, arg, &user, err);
 
@@ -156,6 +158,8 @@ int sqlite_enrol(struct store_conn *conn, struct store_enrol *arg, struct err *e
     if (user.newer)
         rc = sql_do(conn, err, SQL_ENROL_GROUPS, value_int(user.id), value_text(arg->groups),
                     value_int(arg->issued_s));
+    if (rc == 0 && user.regroups)
+        rc = sqlite_revoke(conn, user.id, &ends, err);
     return rc
                ?: sql_do(conn, err, SQL_SESSION_ADD, value_guid(&arg->session), value_int(user.id),
                          value_guid(&arg->session), value_blob(of_no_token, sizeof(of_no_token)),

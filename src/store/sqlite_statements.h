@@ -287,7 +287,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
               " expires_ms = min(?4, created_ms + ?5), renewed_ms = ?6 WHERE id = ?1")             \
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
     X(SESSIONS, "SELECT id, created_ms, renewed_ms, expires_ms, address FROM session"              \
-                " WHERE user_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id")            \
+                " WHERE user_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id LIMIT ?3")   \
     X(LOGOUT, "DELETE FROM session AS s WHERE id = ?1 AND (user_id = ?5 OR refresh_hash = ?3"      \
               " OR EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?3)"        \
               " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ") RETURNING user_id")                        \

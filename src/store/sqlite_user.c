@@ -328,7 +328,8 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
 
 int sqlite_sessions(struct store_conn *conn, struct store_sessions *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms));
+    struct sql q = sql_start(conn, SQL_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms),
+                             value_int(STORE_PAGE_MAX));
     void *items = NULL;
 
     for (arg->count = 0; sql_next(&q); arg->count++) {

@@ -586,7 +586,7 @@ struct store_session {
     struct user user;            /* out: without password_hash */
 };
 
-/* The sessions of a user, the latest first. */
+/* The sessions of a user, the latest STORE_PAGE_MAX of them, the latest first. */
 struct store_user_session {
     struct guid id;
     int64_t created_ms, renewed_ms; /* by the login, and by the latest refresh token */

@@ -33,8 +33,9 @@ struct store_group_list {
 };
 
 /* A token of an identity provider is used for the first time. Its user is `subject` of `issuer`,
- * and is added unless there is one; its groups are those of the token that was issued last. The
- * token is a session from then on, which STORE_SESSION finds; not if its user is disabled. */
+ * and is added unless there is one; its groups are those of the token that was issued last, and
+ * what they take from it ends its reports as USER_CHANGE does. The token is a session from then on,
+ * which STORE_SESSION finds; not if its user is disabled. */
 struct store_enrol {
     const char *issuer, *subject;
     const char *name, *other_name; /* of a new user: the other one if the first is taken */
@@ -42,6 +43,8 @@ struct store_enrol {
     int64_t issued_s;              /* of the token; 0, unknown: before all others */
     struct guid session;
     int64_t now_ms, expires_ms;
+    int64_t retention_ms; /* of reports that end, as of USER_CHANGE */
+    const char *retentions;
     const char *address;    /* as of LOGIN */
     const char *created;    /* out: the name of the user that was added; NULL: none was */
     bool regrouped, opened; /* out: its groups are others now; the session is there */

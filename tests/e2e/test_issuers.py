@@ -155,6 +155,8 @@ def test_a_disabled_user_is_refused_at_once_with_any_token(shared, corp):
     shared.user("allow", "corp:dan", "192.0.2.1")
     assert not opens(shared, token) and not opens(shared, corp.token("dan", jti="third"))
     failed(Client(shared.url, token).status(str(uuid.uuid4())), 401, "this address")
+    refusal = re.compile(r"token\.refused request=\S+ user=corp:dan address=127\.0\.0\.1")
+    poll(lambda: len(refusal.findall(shared.log_text())) == 3, what="a line for each")
     shared.user("allow", "corp:dan")
     assert opens(shared, token)
 
@@ -215,6 +217,41 @@ def test_what_a_group_may_not_run_any_more_ends(shared, corp):
 
 
 @everywhere
+def test_what_a_newer_token_takes_from_a_user_ends(shared, corp):
+    """Running and queued; what the user may still run goes on."""
+    group(shared, "add", "corp:leavers", "--grant", "Endless")
+    group(shared, "add", "corp:stayers", "--grant", "Endless2")
+    shared.user("list")
+    token = corp.token("lew", groups=["leavers", "stayers"])
+    client = bearer(shared, token)
+    running, queued = client.order("Endless"), client.order("Endless")
+    client.wait_for(running, "processing")
+    assert opens(shared, corp.token("lew", groups=["leavers", "stayers"], jti="same groups"))
+    assert client.state(running) == "processing"
+    assert opens(shared, corp.token("lew", groups=["leavers"], iat=corp.claims()["iat"] - 100))  # an older one
+    assert client.state(running) == "processing"
+    assert opens(shared, corp.token("lew", groups=["stayers"], jti="fewer"))
+    for reference in (running, queued):
+        assert "no longer" in client.finish(reference).json()["message"]
+    failed(client.submit("Endless"), 403)  # with the older token, too
+    client.delete_all()
+    group(shared, "remove", "corp:leavers")
+    group(shared, "remove", "corp:stayers")
+
+
+@everywhere
+def test_a_key_of_such_a_user_expires_within_90_days(shared, corp):
+    """For nothing says when the user leaves a group, once only the key is used."""
+    bearer(shared, corp.token("kim")).list()
+    for expires in ((), ("--expires", "91d"), ("--expires", "2161h")):
+        done = shared.run("key", "add", "-c", "reportd.conf", "kim", "--user", "corp:kim", *expires)
+        assert done.returncode == 1 and "at most 90d" in done.stderr and done.stdout == ""
+    done = shared.run("key", "add", "-c", "reportd.conf", "kim", "--user", "corp:kim", "--expires", "90d")
+    assert done.returncode == 0 and opens(shared, done.stdout.strip())
+    shared.run("key", "remove", "-c", "reportd.conf", "kim")
+
+
+@everywhere
 def test_the_token_that_was_issued_last_says_the_groups(shared, corp):
     group(shared, "add", "corp:late", "--grant", "Quick")
     now = corp.claims()["iat"]
@@ -238,7 +275,8 @@ def test_of_tokens_without_iat_the_one_that_came_last_says_the_groups(shared, co
 
 @pytest.mark.parametrize("words, problem", [
     (("add", "staff"), "ISSUER:GROUP"), (("add", "nobody:staff"), "ISSUER:GROUP"), (("grant", "corp:nobody", "Quick"), "no group"),
-    (("remove", "corp:nobody"), "no group"), (("operator", "corp:x", "maybe"), "neither on nor off"), (("add", "corp:\x07"), "control")])
+    (("remove", "corp:nobody"), "no group"), (("operator", "corp:x", "maybe"), "neither on nor off"), (("add", "corp:\x07"), "control"),
+    (("add", "corp:"), "names no group"), (("add", "corp:a\u2028b"), "control")])
 def test_what_is_no_group_is_refused(shared, words, problem):
     done = shared.run("group", words[0], "-c", "reportd.conf", *words[1:])
     assert done.returncode == 1 and problem in done.stderr

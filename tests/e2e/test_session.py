@@ -364,6 +364,21 @@ def sessions(client):
     return answer["data"]
 
 
+def test_of_many_sessions_the_latest_thousand_are_listed(server, dora):
+    client = server.client(dora)
+    (user,) = server.store.sql("SELECT user_id FROM session ORDER BY created_ms DESC LIMIT 1")
+    numbers, some_id, some_hash = ("generate_series(1, 1500) AS n(i)", "gen_random_uuid()", "decode(repeat('00', 32), 'hex')")
+    if server.store.kind == "sqlite":
+        numbers, some_id, some_hash = ("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1500) SELECT i FROM n)", "randomblob(16)", "zeroblob(32)")
+    server.store.sql("INSERT INTO session (id, user_id, access, refresh_hash, created_ms, renewed_ms, address, expires_ms) "
+                     f"SELECT {some_id}, {user}, {some_id}, {some_hash}, i, i, '', 90000000000000 FROM {numbers}")
+    listed = sessions(client)
+    assert len(listed) == 1000 and listed[0]["current"] is True
+    assert [one["current"] for one in listed].count(True) == 1
+    server.store.sql(f"DELETE FROM session WHERE user_id = {user} AND created_ms <= 1500")
+
+
+
 def change_password(client, old, new):
     return client.call("POST", "/User/Password", json={"oldPassword": old, "newPassword": new})
 

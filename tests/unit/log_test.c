@@ -93,19 +93,22 @@ static void text_values_cannot_forge_fields_or_lines(void **state)
                         " e=\"l1\\nl2\\u001b[0m\"\n");
 }
 
-/* DEL, C1 (as UTF-8 and as a byte), the marks, embeddings, overrides and isolates of direction. */
+/* DEL, C1 (as UTF-8 and as a byte), the separators of lines and paragraphs, the marks, embeddings,
+ * overrides and isolates of direction. */
 static void no_line_has_what_a_terminal_obeys(void **state)
 {
     static const char orders[] = "\x7f\xc2\x80\xc2\x9b\xc2\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f"
+                                 "\xe2\x80\xa8\xe2\x80\xa9"
                                  "\xe2\x80\xaa\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9";
-    static const char escaped[] = "\\u007f\\u0080\\u009b\\u009f\\u061c\\u200e\\u200f\\u202a\\u202e"
+    static const char escaped[] = "\\u007f\\u0080\\u009b\\u009f\\u061c\\u200e\\u200f"
+                                  "\\u2028\\u2029\\u202a\\u202e"
                                   "\\u2066\\u2069";
     char expected[400];
 
     (void)state;
     capture(LOG_INFO, false);
-    log_info("x", "a=%s b=%s", orders, "\xe2\x80\xa9\xc3\xa9");
-    snprintf(expected, sizeof(expected), " info x a=\"%s\" b=\xe2\x80\xa9\xc3\xa9\n", escaped);
+    log_info("x", "a=%s b=%s", orders, "\xe2\x80\xa7\xc3\xa9");
+    snprintf(expected, sizeof(expected), " info x a=\"%s\" b=\xe2\x80\xa7\xc3\xa9\n", escaped);
     assert_string_equal(captured() + CLOCK_TEXT - 1, expected);
     capture(LOG_INFO, false);
     log_info("x", "a=%s",

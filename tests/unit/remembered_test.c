@@ -21,7 +21,7 @@ static struct cached_token *make(const char *token, uint64_t version)
 {
     struct token_claims claims = {.expires_s = 5};
     struct user user = {.id = (int64_t)version, .name = strdup(token)};
-    struct cached_token *cached_token = cached_token_new(token, &claims, &user, version);
+    struct cached_token *cached_token = cached_token_new(&claims, &user, version);
 
     assert_non_null(cached_token);
     assert_null(user.name);
@@ -32,7 +32,7 @@ static void know(struct token_cache *token_cache, const char *token, uint64_t ve
 {
     struct cached_token *cached_token = make(token, version);
 
-    token_cache_keep(token_cache, cached_token, token_cache_age(token_cache));
+    token_cache_keep(token_cache, token, cached_token, token_cache_age(token_cache));
     cached_token_release(cached_token);
 }
 
@@ -87,7 +87,7 @@ static void who_holds_a_bearer_keeps_it_when_others_take_its_place(void **state)
     char token[16];
 
     (void)state;
-    token_cache_keep(token_cache, held, token_cache_age(token_cache));
+    token_cache_keep(token_cache, "held", held, token_cache_age(token_cache));
     for (int i = 0; i < TOKENS; i++) {
         snprintf(token, sizeof(token), "t%d", i);
         know(token_cache, token, 2);
@@ -95,8 +95,55 @@ static void who_holds_a_bearer_keeps_it_when_others_take_its_place(void **state)
     assert_null(token_cache_find(token_cache, "held")); /* as many as that do not fit */
     assert_string_equal(held->user.name, "held");
     token_cache_free(token_cache);
-    assert_string_equal(held->token, "held");
+    assert_string_equal(held->user.name, "held");
     cached_token_release(held);
+}
+
+/* Bytes of all that is known. */
+static size_t known_bytes(struct token_cache *token_cache, int count)
+{
+    size_t bytes = 0;
+    char token[16];
+
+    for (int i = 0; i < count; i++) {
+        struct cached_token *found;
+
+        snprintf(token, sizeof(token), "t%d", i);
+        found = token_cache_find(token_cache, token);
+        bytes += found != NULL ? found->bytes : 0;
+        cached_token_release(found);
+    }
+    return bytes;
+}
+
+static void many_tokens_of_users_in_many_groups_are_bounded_in_bytes(void **state)
+{
+    enum { COUNT = 20000, MOST = 32 << 20, LARGE = 7000, TOO_LARGE = 9000 };
+    struct token_cache *token_cache = token_cache_new();
+    char groups[TOO_LARGE + 1], token[16];
+
+    (void)state;
+    memset(groups, 'g', TOO_LARGE);
+    groups[TOO_LARGE] = '\0';
+    for (int i = 0; i < COUNT; i++) {
+        struct cached_token *large;
+
+        snprintf(token, sizeof(token), "t%d", i);
+        large = make(token, 1);
+        large->session_claims = strndup(groups, LARGE);
+        token_cache_keep(token_cache, token, large, token_cache_age(token_cache));
+        cached_token_release(large);
+    }
+    assert_in_range(known_bytes(token_cache, COUNT), MOST / 2, MOST);
+    {
+        struct cached_token *large = make("too large", 1);
+
+        large->session_claims = strndup(groups, TOO_LARGE);
+        token_cache_keep(token_cache, "too large", large, token_cache_age(token_cache));
+        cached_token_release(large);
+    }
+    assert_null(token_cache_find(token_cache, "too large"));
+    token_cache_free(token_cache);
 }
 
 /* One that was being looked up when a key went: whoever sends it without a pause would keep it. */
@@ -107,9 +154,9 @@ static void a_token_from_before_the_cache_forgot_is_not_kept(void **state)
     uint64_t age = token_cache_age(token_cache);
 
     (void)state;
-    token_cache_keep(token_cache, late, age);
+    token_cache_keep(token_cache, "late", late, age);
     token_cache_forget(token_cache);
-    token_cache_keep(token_cache, late, age);
+    token_cache_keep(token_cache, "late", late, age);
     assert_null(token_cache_find(token_cache, "late"));
     cached_token_release(late);
     know(token_cache, "late", 2);
@@ -313,6 +360,7 @@ int main(void)
         cmocka_unit_test(only_the_whole_token_is_known),
         cmocka_unit_test(a_token_that_is_kept_again_is_the_newer_one),
         cmocka_unit_test(who_holds_a_bearer_keeps_it_when_others_take_its_place),
+        cmocka_unit_test(many_tokens_of_users_in_many_groups_are_bounded_in_bytes),
         cmocka_unit_test(a_token_from_before_the_cache_forgot_is_not_kept),
         cmocka_unit_test(tokens_are_found_and_kept_by_many_threads),
         cmocka_unit_test(a_complete_report_is_remembered),
