@@ -95,7 +95,7 @@ def test_every_option_is_completed(shell):
     for row in table("src/cli/verbs.h", "VERBS"):
         verb, arguments = re.findall(r'"([^"]*)"', row)[:2]
         options = re.findall(r"--[a-z-]+", arguments)
-        assert {*options, "--help"} <= {*completed(shell, REPORTD, verb, "-"), *(["--help"] if verb == "worker" else [])}, verb
+        assert {*options, "--help"} <= {*completed(shell, REPORTD, verb, "-"), *(["--help"] if verb in ("worker", "fetch") else [])}, verb
     flags = {letter: f"--{name}" for letter, name in re.findall(r"'(\w)', \"([a-z-]+)\"", "".join(table("src/ctl/ctl.h", "CTL_OPTIONS")))}
     for row in table("src/ctl/ctl.h", "CTL_COMMANDS"):
         name, _, letters = re.findall(r'"([^"]*)"', row)[:3]
