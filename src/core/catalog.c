@@ -14,7 +14,7 @@
 #include "base/thread.h"
 #include "core/rights.h"
 
-enum { OFFER_MAX = 64 << 20 };
+enum { OFFER_FIRST = 4 << 10, OFFER_MAX = 64 << 20 };
 
 /* The definitions at one time; the list holds each of them once. */
 struct list {
@@ -336,13 +336,20 @@ static void add_offer(void *context, const struct definition *def)
     buf_add_format(&offer->sources, "%s\n%s\n", def->source, def->source);
 }
 
+static void begin_offer(struct buf *text)
+{
+    buf_init(text, OFFER_MAX);
+    buf_reserve(text, OFFER_FIRST);
+    buf_add_str(text, ""); /* ended, even if nothing follows */
+}
+
 char *catalog_offer_sources(struct catalog *catalog, char **ret_sources)
 {
     struct offer offer;
     char *lines, *sources;
 
-    buf_init(&offer.lines, OFFER_MAX);
-    buf_init(&offer.sources, OFFER_MAX);
+    begin_offer(&offer.lines);
+    begin_offer(&offer.sources);
     catalog_each(catalog, add_offer, &offer);
     lines = buf_take(&offer.lines);
     sources = buf_take(&offer.sources);

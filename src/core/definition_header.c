@@ -622,12 +622,14 @@ static bool defaults_to_day(const struct param *param)
 
 void check_defaults(const struct definition *def, struct problems *problems)
 {
+    struct buf value;
+
+    buf_init(&value, REPORT_LISTS_MAX);
     for (size_t i = 0; i < def->param_count; i++) {
         const struct param *param = &def->params[i];
-        struct buf value;
         struct err why = {0};
 
-        buf_init(&value, REPORT_LISTS_MAX);
+        buf_reset(&value);
         if (param->least != NULL && param->most != NULL &&
             param_compare(def, param->type, param->least, param->most) > 0)
             problems_add(problems, param->line, false,
@@ -636,8 +638,8 @@ void check_defaults(const struct definition *def, struct problems *problems)
         else if (!defaults_to_day(param) &&
                  param_default(def, param, clock_now_ms(), &value, &why) == -E_PARAM)
             problems_add(problems, param->line, false, "the default is rejected: %s", why.text);
-        buf_done(&value);
     }
+    buf_done(&value);
 }
 
 int header_finish(struct parser *p)

@@ -138,13 +138,18 @@ static void add_members(struct buf *json, const struct param_value *values, size
     buf_init(&shown, json->max);
     buf_add_char(json, '{');
     for (size_t i = 0; i < count; i++) {
-        if (values[i].text == NULL)
+        const char *text = values[i].text;
+
+        if (text == NULL)
             continue;
         buf_reset(&shown);
-        add_shown(&shown, &values[i]);
+        if (values[i].list) {
+            param_list_add(&shown, text, values[i].count);
+            text = buf_str(&shown);
+        }
         json->failed = json->failed || shown.failed;
         json->starved = json->starved || shown.starved;
-        json_add_member(json, values[i].name, buf_str(&shown)); /* jansson accepts only UTF-8 */
+        json_add_member(json, values[i].name, text); /* jansson accepts only UTF-8 */
     }
     buf_add_char(json, '}');
     buf_done(&shown);
