@@ -98,7 +98,7 @@ static int more_lines(struct form_writer *writer, struct buf *out, struct err *e
     if (writer->stage == STAGE_BEGIN)
         rc = form_rows_begin(writer->rows, part_of(writer), err);
     writer->stage = STAGE_ROWS;
-    return rc < 0 ? rc : form_rows_lines(writer->rows, FORM_BLOCK, out, err);
+    return rc < 0 ? rc : form_rows_lines(writer->rows, FORM_LINES_BLOCK, out, err);
 }
 
 /* ---- tables ---- */

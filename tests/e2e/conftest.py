@@ -13,7 +13,7 @@ from fake_clock import FakeClock
 from cluster import Cluster
 from harness import PASSWORD, Server
 from postgres import Postgres
-from stores import store_of
+from stores import SLOW_STORE, store_of
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 OPERATOR = "olga"
@@ -29,11 +29,13 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """The mark `stores`, unless the test itself says which of its cases are for which store."""
+    """The mark `stores`, unless the test itself says which of its cases are for which store. Those of SLOW_STORE are slow."""
     mark = metafunc.definition.get_closest_marker("stores")
     own = [own for own in metafunc.definition.iter_markers("parametrize") if "store_kind" in own.args[0]]
     if mark and not own and "store_kind" in metafunc.fixturenames:
-        metafunc.parametrize("store_kind", mark.args, indirect=True)
+        slow = pytest.mark.slow
+        kinds = [pytest.param(kind, marks=slow) if kind == SLOW_STORE and len(mark.args) > 1 else kind for kind in mark.args]
+        metafunc.parametrize("store_kind", kinds, indirect=True)
 
 
 def close(server):

@@ -24,6 +24,7 @@ import uuid
 
 SHARED_STORES = ("postgres-files", "postgres-rows")
 STORES = ("sqlite", *SHARED_STORES)
+SLOW_STORE = "postgres-files"  # of a test for several stores: in `make check-slow`, since `make check` is to end within 25 minutes
 # What the newest versions of the schemas have added, undone, for tests that make an older store.
 UNDO_SQLITE_11 = "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("operator", "active_limit", "running_limit", "turn")) + \
     "DROP TABLE paused; DROP TABLE changed_user; DROP TABLE api_key; " + "".join(f"ALTER TABLE session DROP COLUMN {name}; " for name in ("created_ms", "renewed_ms", "address")) + \

@@ -22,6 +22,7 @@ from conftest import close
 from harness import PASSWORD, Client, Server, failed, poll, refused
 from seams import DEATH, passings, plan
 
+pytestmark = pytest.mark.slow
 LIVES_AT_ONCE = 3
 HOUR_MS = 3600 * 1000
 ROWS = 3  # of product 1

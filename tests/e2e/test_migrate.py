@@ -221,6 +221,8 @@ def test_killed_at_every_step_it_is_finished_by_the_next(make_few, target, tmp_p
     for step in STEPS:
         if step in WITHOUT[target]:
             continue
+        if step == "migrate.result.published" and target == "rows":  # two are copied at a time, and both may be there already
+            moving.server.store.sql("DELETE FROM result_chunk")
         done = moving.run(seams=f"{step}=crash", trace=trace)
         assert done.returncode == DEATH, (step, done.stdout, done.stderr)
         if step in IN_FILES:  # it is there for the next, which does not know whether it is synced
