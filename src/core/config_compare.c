@@ -207,7 +207,8 @@ static bool is_same_issuer(const struct config_issuer *a, const struct config_is
 {
     return b != NULL && str_eq(a->url, b->url) && str_eq(a->audience, b->audience) &&
            str_eq(a->keys, b->keys) && str_eq(a->keys_ca, b->keys_ca) &&
-           str_eq(a->user_claim, b->user_claim) && str_eq(a->groups_claim, b->groups_claim);
+           str_eq(a->user_claim, b->user_claim) && str_eq(a->groups_claim, b->groups_claim) &&
+           str_eq(a->session_claims, b->session_claims);
 }
 
 /* The issuers in `a` that are not in `b`. */

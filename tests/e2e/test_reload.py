@@ -10,6 +10,7 @@ import requests
 
 from conftest import ALICE
 from harness import PATIENCE, ROOT
+from provider import Provider
 from stores import STORES
 
 LINES = re.compile(r"(?:definition|config)\.\w+ [^\n]*")
@@ -53,6 +54,20 @@ def test_a_reload_logs_which_sources_take_a_restart_but_no_value(make_server):
     conf.write_text("workers = none\n")
     assert [line for line in reloaded(server) if "config.unusable" in line and "workers" in line]
     assert "hunter2" not in server.log_text() and server.client("alice").complete("Quick", ProductID="1")
+
+
+def test_a_reload_logs_which_identity_providers_take_a_restart(make_server, tmp_path):
+    provider = Provider(tmp_path)
+    section = provider.section(session_claims="tenant")
+    server = make_server(workers=1, sections=section)
+    conf = server.folder / "reportd.conf"
+    text = conf.read_text()
+    for old, new in (("session_claims", "# session_claims"), ('"tenant"', '"tenant role"'), ("groups_claim", "# groups_claim"), ("}", '  user_claim = "name"\n}'),
+                     (provider.url, provider.url + "new"), (provider.file.name, "other.jwks"), ('"reportd"', '"other"')):
+        conf.write_text(text.replace(section, section.replace(old, new)))
+        assert reloaded(server) == ['config.issuer_changed name=corp takes_effect="after a restart"'], new
+    conf.write_text(text)
+    assert reloaded(server) == []
 
 
 OTHER = {
