@@ -67,29 +67,37 @@ static int read_jwk_bytes(const json_t *jwk, const char *name, unsigned char *ou
     return text != NULL ? base64url_read(text, strlen(text), out, cap) : -1;
 }
 
-/* NULL: it is not a public key, or there is no memory. Takes `build`. */
+/* NULL: it is no key, or there is no memory. Takes `build`. */
 static EVP_PKEY *make_key(const char *type, OSSL_PARAM_BLD *build)
 {
     OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL), *check = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     EVP_PKEY *key = NULL;
 
     if (params == NULL || context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
         EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
         key = NULL;
-    if (key != NULL)
-        check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    if (key != NULL && (check == NULL || EVP_PKEY_public_check(check) != 1)) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    EVP_PKEY_CTX_free(check);
     EVP_PKEY_CTX_free(context);
     OSSL_PARAM_free(params);
     OSSL_PARAM_BLD_free(build);
     return key;
 }
 
+/* Is the point on the curve? NULL: no. Takes `key`. */
+static EVP_PKEY *check_point(EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *check = key != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+    bool good = check != NULL && EVP_PKEY_public_check(check) == 1;
+
+    EVP_PKEY_CTX_free(check);
+    if (good)
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+/* libcrypto's check would also look whether the modulus is a prime, for up to a second. A provider
+ * that publishes one harms only its own users. */
 static bool is_good_rsa(const BIGNUM *n, const BIGNUM *e)
 {
     return BN_num_bits(n) >= RSA_BITS_MIN && BN_num_bits(n) <= RSA_BITS_MAX && BN_is_odd(n) &&
@@ -135,7 +143,7 @@ static EVP_PKEY *make_ec(const json_t *jwk)
         OSSL_PARAM_BLD_free(build);
         return NULL;
     }
-    return make_key("EC", build);
+    return check_point(make_key("EC", build));
 }
 
 static EVP_PKEY *make_okp(const json_t *jwk)

@@ -145,6 +145,7 @@ static void weak_and_broken_keys_do_not_count(void **state)
                                             "AA", "",   "AQABAQABAQAB", "*"};
     char text[600], n[343];
     struct pair weak = new_rsa(1024);
+    struct jwks *jwks;
 
     (void)state;
     assert_int_equal(count_with(&weak, ",\"kid\":\"a\""), 0);
@@ -152,7 +153,9 @@ static void weak_and_broken_keys_do_not_count(void **state)
     memset(n, '_', sizeof(n) - 2);
     memcpy(n + sizeof(n) - 2, "w", 2); /* all bits */
     snprintf(text, sizeof(text), "\"kty\":\"RSA\",\"kid\":\"a\",\"n\":\"%s\",\"e\":\"AQAB\"", n);
-    jwks_free(read_set(text, NULL)); /* OpenSSL says whether it is a modulus */
+    jwks = read_set(text, NULL); /* nobody looks for its factors */
+    assert_non_null(jwks);
+    jwks_free(jwks);
     for (size_t i = 0; i < sizeof(exponents) / sizeof(exponents[0]); i++) {
         snprintf(text, sizeof(text), "\"kty\":\"RSA\",\"kid\":\"a\",\"n\":\"%s\",\"e\":\"%s\"", n,
                  exponents[i]);
@@ -189,6 +192,32 @@ static void make_token(const struct pair *pair, const char *alg, const char *cla
     buf_add_char(out, '.');
     base64url_add(out, signature, len);
     assert_non_null(buf_str(out));
+}
+
+/* A provider could choose keys that keep a processor busy: nothing is computed with a modulus. */
+static void as_many_and_as_large_keys_as_there_may_be_are_only_read(void **state)
+{
+    unsigned char prime[1024];
+    BIGNUM *number = BN_get_rfc3526_prime_8192(NULL);
+    struct jwks *jwks = NULL;
+    struct err err = {0};
+    struct buf text;
+
+    (void)state;
+    assert_int_equal(BN_bn2bin(number, prime), sizeof(prime));
+    BN_free(number);
+    buf_init(&text, JWKS_TEXT_MAX);
+    for (int i = 0; i < JWKS_KEYS_MAX; i++) {
+        buf_add_format(&text, "%s{\"kty\":\"RSA\",\"kid\":\"%d\",\"e\":\"AQAB\",\"n\":\"",
+                       i == 0 ? "{\"keys\":[" : ",", i);
+        base64url_add(&text, prime, sizeof(prime));
+        buf_add_str(&text, "\"}");
+    }
+    buf_add_str(&text, "]}");
+    assert_int_equal(jwks_read(buf_str(&text), text.len, &jwks, &err), 0);
+    assert_int_equal(jwks_count(jwks), JWKS_KEYS_MAX);
+    jwks_free(jwks);
+    buf_done(&text);
 }
 
 static int verify(const struct jwks *jwks, const char *text)
@@ -280,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_public_keys_for_signatures_count),
         cmocka_unit_test(weak_and_broken_keys_do_not_count),
+        cmocka_unit_test(as_many_and_as_large_keys_as_there_may_be_are_only_read),
         cmocka_unit_test(one_key_has_the_kid_and_is_of_the_algorithm),
         cmocka_unit_test(clocks_may_differ_by_a_minute),
     };
