@@ -108,7 +108,6 @@ static void check_defaults(const struct definition *def, struct problems *proble
     buf_done(&value);
 }
 
-/* Check a definition that was parsed. */
 static bool passes_on(const struct config *config, const char *claim)
 {
     for (size_t i = 0; i < config->issuer_count; i++) {
@@ -137,6 +136,7 @@ static void check_claims(const struct checker *checker, const struct definition 
     }
 }
 
+/* Check a definition that was parsed. */
 static void check_definition(struct checker *checker, const struct definition *def,
                              struct problems *problems)
 {

@@ -2,6 +2,7 @@
 #include "http/report.h"
 
 #include "base/json.h"
+#include "core/claims.h"
 #include "core/param.h"
 #include "core/report.h"
 #include "http/query.h"
@@ -10,6 +11,7 @@ enum { TYPES_JSON_MAX = 16 << 20 };
 
 struct types {
     const struct user *user;
+    struct claims claims; /* of the session */
     int64_t now_ms;
     struct buf json;
     size_t count; /* number of types so far */
@@ -78,7 +80,7 @@ static void add_definition(void *context, const struct definition *def)
     struct types *types = context;
     struct buf *out = &types->json;
 
-    if (!user_may_run(types->user, def->name))
+    if (!user_may_run(types->user, def->name) || claims_check(&types->claims, def, NULL) < 0)
         return;
     buf_add_str(out, types->count++ > 0 ? ",{" : "{");
     json_add_member(out, "name", def->name);
@@ -99,17 +101,13 @@ static void add_definition(void *context, const struct definition *def)
     buf_add_str(out, "]}");
 }
 
-void report_types(struct exchange *ex)
+static void list_types(struct exchange *ex)
 {
-    const char *values;
     struct types types = {.user = ex->user, .now_ms = store_now_ms(ex->services->store)};
 
-    if (query_one(ex, "values", &values, &ex->err) != 0) {
+    if (claims_read(ex->cached_token->session_claims, &types.claims, &ex->err) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
-    if (values != NULL) {
-        report_choices(ex, values);
+        claims_done(&types.claims);
         return;
     }
     buf_init(&types.json, TYPES_JSON_MAX);
@@ -121,4 +119,17 @@ void report_types(struct exchange *ex)
     else
         exchange_reply_records(ex, types.count, buf_str(&types.json));
     buf_done(&types.json);
+    claims_done(&types.claims);
+}
+
+void report_types(struct exchange *ex)
+{
+    const char *values;
+
+    if (query_one(ex, "values", &values, &ex->err) != 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    else if (values != NULL)
+        report_choices(ex, values);
+    else
+        list_types(ex);
 }

@@ -25,6 +25,7 @@ CHOSEN = '-- report: Chosen\n-- source: data\n-- parameter: Own string\n-- value
     '-- results\nSELECT :Own AS "own"\n'
 SLOW = '-- report: Slow\n-- source: data\n-- results\nSELECT :session_claim_tenant AS "tenant", ' \
     '(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) AS "n"\n'
+OWN = {"Shown", "Plain", "Level", "Chosen", "Slow"}
 HOSTILE = ["'; DROP TABLE item; --", 'a"b', "a\\b", "line\nline", "\r\n\t\x01\x7f", "\u2028\u202e é 水 🙂", "{\"a\": 1}", ":Word", "$1", "%s%n", "x" * 4000]
 
 
@@ -69,6 +70,10 @@ def row(client, name="Shown", **parameters):
     return answer["results"][0]
 
 
+def types(client):
+    return {one["name"] for one in client.get("/Report/Types").json()["data"]}
+
+
 @everywhere
 def test_a_claim_is_a_text_that_the_definition_gets(shared, corp):
     client = of(shared, corp, tenant="acme")
@@ -93,7 +98,15 @@ def test_an_integer_and_a_boolean_are_their_text(shared, corp, value, text):
 def test_a_report_is_refused_to_a_session_without_its_claim(shared, corp, value):
     client = of(shared, corp, tenant=value)
     failed(client.submit("Shown"), 403, "'tenant'")
+    assert types(client) & OWN == {"Plain"}
     assert row(client, "Plain") == {"one": 1}
+
+
+@everywhere
+def test_the_types_are_those_whose_claims_the_session_has(shared, corp):
+    assert types(of(shared, corp, tenant="acme")) & OWN == {"Shown", "Plain", "Chosen", "Slow"}
+    assert types(of(shared, corp, level=1, on=True, Case="x")) & OWN == {"Level", "Plain"}
+    assert types(of(shared, corp, level=1)) & OWN == types(shared.client(ALICE)) & OWN == {"Plain"}
 
 
 def test_a_claim_that_is_null_or_another_ones_is_none(shared, corp):
