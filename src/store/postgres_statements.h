@@ -54,6 +54,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     "(s.access = " access " OR EXISTS (SELECT FROM used_refresh old"                               \
     " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
+/* Held by SUBMIT, and by what takes a right from the user: the next submit sees that. */
+#define POSTGRES_LOCK_USER(id) "pg_advisory_xact_lock(1380996164, (" id " % 2147483647)::int)"
+
 /* user_may_run() for an `account`. */
 #define POSTGRES_GRANTS(of, name) "string_to_array(" of ".grants, E'\\n') && ARRAY['*', " name "]"
 #define POSTGRES_MAY_RUN(account, name)                                                            \
@@ -197,7 +200,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(KEY_SAME, "tx",                                                                              \
       "SELECT EXISTS (SELECT FROM key_check WHERE name = $1 AND fingerprint = $2)")                \
     /* ---- report ---- */                                                                         \
-    X(LOCK_USER, "i", "SELECT pg_advisory_xact_lock(1380996164, ($1 % 2147483647)::int)")          \
+    X(LOCK_USER, "i", "SELECT " POSTGRES_LOCK_USER("$1"))                                          \
     X(KEY_FIND, "ixi",                                                                             \
       "SELECT id, request_mac FROM report"                                                         \
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms > $3")                              \
@@ -571,10 +574,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "DELETE FROM account WHERE id = ANY (ARRAY(SELECT id FROM account a WHERE removed"           \
       "   AND NOT EXISTS (SELECT FROM report r WHERE r.user_id = a.id) FOR UPDATE SKIP LOCKED))")  \
     X(USERS_REMOVED, "", "SELECT count(*) FROM account WHERE removed")                             \
-    /* The lock of SUBMIT: the next submit sees the change. */                                     \
     X(USER_LOCK, "t",                                                                              \
-      "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \
-      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
+      "SELECT " POSTGRES_LOCK_USER("id") " FROM account"                                           \
+                                         " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(  \
+                                             "$1"))                                                \
     /* postgres_read_report() replaces the empty message: there is no key here to seal one. */     \
     X(REVOKE, "tiit", POSTGRES_REVOKE(POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED("$1")))      \
     X(GROUP_ADD, "ttb",                                                                            \
@@ -595,7 +598,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " ON CONFLICT DO NOTHING")                                                                   \
     X(ENROL_GROUPS, "ttti",                                                                        \
       "UPDATE account SET member_of = $3, member_s = $4 WHERE issuer = $1 AND subject = $2"        \
-      " AND NOT disabled AND member_s <= $4 AND (member_of <> $3 OR member_s <> $4)")              \
+      " AND NOT disabled AND member_s <= $4 AND (member_of = $3 AND member_s <> $4"                \
+      " OR member_of <> $3 AND " POSTGRES_LOCK_USER("id") " IS NOT NULL)")                         \
     X(ENROL_REVOKE, "tiitt", POSTGRES_REVOKE("a.issuer = $1 AND a.subject = $5"))                  \
     X(ENROL_SESSION, "ttgiitx",                                                                    \
       "WITH a AS (SELECT id FROM account WHERE issuer = $1 AND subject = $2 AND NOT disabled),"    \

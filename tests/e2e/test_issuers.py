@@ -239,6 +239,37 @@ def test_what_a_newer_token_takes_from_a_user_ends(shared, corp):
     group(shared, "remove", "corp:stayers")
 
 
+def test_what_a_token_takes_on_one_node_another_one_does_not_start_meanwhile(make_cluster, tmp_path):
+    """As long as the change is not committed, the other node sees the old groups."""
+    provider = Provider(tmp_path)
+    cluster = make_cluster(nodes=2, sections=provider.section())
+    first, second = cluster.nodes
+    group(first, "add", "corp:leavers", "--grant", "Endless")
+    client = bearer(second, provider.token("lew", groups=["leavers"], iat=provider.claims()["iat"] - 10))
+    assert client.list().status_code == 200
+    answers = []
+
+    def waits(kind):
+        return cluster.sql(f"SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = '{kind}'")
+
+    def is_started():
+        return answers and client.state(answers[0].json()["data"]) == "processing"
+
+    calls = [threading.Thread(target=opens, args=(first, provider.token("lew", groups=["stayers"]))),
+             threading.Thread(target=lambda: answers.append(client.submit("Endless")))]
+    with cluster.postgres.transaction("LOCK TABLE reportd.session IN EXCLUSIVE MODE", cluster.database):
+        calls[0].start()
+        poll(lambda: waits("relation"), what="the change")
+        calls[1].start()
+        poll(lambda: waits("advisory") or is_started(), what="the other node")
+    for call in calls:
+        call.join(PATIENCE)
+    if answers[0].status_code == 200:  # the wait for the lock was over before
+        assert "no longer" in client.finish(answers[0].json()["data"]).json()["message"]
+    else:
+        failed(answers[0], 403)
+
+
 @everywhere
 def test_a_key_of_such_a_user_expires_within_90_days(shared, corp):
     """For nothing says when the user leaves a group, once only the key is used."""
