@@ -544,6 +544,7 @@ static int64_t reserved_descriptors(const struct config *config)
                                                    * sockets */
            + 2 * config->store_connections.number /* with PostgreSQL; as many again … */
            + 16                                   /* … for its spool */
+           + 4 * (int64_t)config->issuer_count    /* socket and process of a fetch of keys */
            + LISTENER_REFUSED_MAX;
 }
 

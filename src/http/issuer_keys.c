@@ -32,7 +32,8 @@ struct issuer_keys {
     bool has_thread;            /* it is fetched */
     pthread_t thread;
     struct fetch fetch;
-    struct lock lock; /* guards the members below */
+    struct lock reading; /* a file; taken before `lock` */
+    struct lock lock;    /* guards the members below */
     pthread_cond_t wake;
     struct key_set *set;
     int64_t tried_ms; /* when it was read or fetched, or tried to */
@@ -154,15 +155,25 @@ static int read_issuer_keys(const struct config_issuer *config, struct fetch *fe
                              config->keys, why.text);
 }
 
-static void read_file_again(struct issuer_keys *keys)
+static int read_again(struct issuer_keys *keys, struct err *err)
 {
     struct key_set *set = NULL;
+    int rc = read_issuer_keys(keys->config, &keys->fetch, &set, err);
+
+    SEAM_STEP("issuer", "keys", "read");
+    if (rc == 0)
+        adopt_keys(keys, set);
+    return rc;
+}
+
+/* One thread at a time, so that none puts back what another one has read later. */
+static void read_file_again(struct issuer_keys *keys)
+{
     struct err err = {0};
 
-    if (read_issuer_keys(keys->config, NULL, &set, &err) < 0)
+    lock_check_held(&keys->reading);
+    if (read_again(keys, &err) < 0)
         log_error("issuer.unusable", "issuer=%s error=%s", keys->config->name, err.text);
-    else
-        adopt_keys(keys, set);
 }
 
 /* No provider is needed for a start: of a URL there are no keys yet. */
@@ -183,12 +194,9 @@ static int read_first(const struct config_issuer *config, struct key_set **ret, 
 
 static void fetch_again(struct issuer_keys *keys)
 {
-    struct key_set *set = NULL;
     struct err err = {0};
-    int rc = read_issuer_keys(keys->config, &keys->fetch, &set, &err);
+    int rc = read_again(keys, &err);
 
-    if (rc == 0)
-        adopt_keys(keys, set);
     if (rc == 0)
         log_trouble_over(&keys->trouble);
     else if (rc != -E_CANCELLED)
@@ -238,13 +246,25 @@ static bool await_turn(struct issuer_keys *keys)
     return !over;
 }
 
+static bool is_asked(struct issuer_keys *keys)
+{
+    bool asked;
+
+    lock_take(&keys->lock);
+    asked = keys->asked;
+    lock_release(&keys->lock);
+    return asked;
+}
+
+/* Asked meanwhile, it may have fetched what was replaced: who waits gets what comes next. */
 static void *fetch_thread(void *arg)
 {
     struct issuer_keys *keys = arg;
 
     while (await_turn(keys)) {
         fetch_again(keys);
-        release_waits(keys);
+        if (!is_asked(keys))
+            release_waits(keys);
     }
     release_waits(keys);
     return NULL;
@@ -273,6 +293,7 @@ int issuer_keys_new(const struct config_issuer *config, struct token_cache *toke
     keys->token_cache = token_cache;
     keys->trouble = (struct log_trouble)LOG_TROUBLE("issuer.unusable");
     keys->tried_ms = keys_clock_ms();
+    lock_init(&keys->reading);
     lock_init(&keys->lock);
     lock_cond_init(&keys->wake);
     fetch_init(&keys->fetch);
@@ -313,6 +334,7 @@ void issuer_keys_free(struct issuer_keys *keys)
     fetch_done(&keys->fetch);
     pthread_cond_destroy(&keys->wake);
     lock_done(&keys->lock);
+    lock_done(&keys->reading);
     free(keys);
 }
 
@@ -347,18 +369,30 @@ static enum issuer_keys_more ask_thread(struct issuer_keys *keys)
     return keys->stopped || keys->pause_ms > 0 ? ISSUER_KEYS_UNKNOWN : ISSUER_KEYS_ALL;
 }
 
-enum issuer_keys_more issuer_keys_ask(struct issuer_keys *keys)
+/* Whoever comes while another thread reads waits, too: its key may be in what that has read. */
+static enum issuer_keys_more ask_file(struct issuer_keys *keys)
 {
-    enum issuer_keys_more more = ISSUER_KEYS_ALL;
     bool reads;
 
+    lock_take(&keys->reading);
     lock_take(&keys->lock);
-    reads = !keys->has_thread && take_turn(keys);
-    if (keys->has_thread)
-        more = ask_thread(keys);
+    reads = take_turn(keys);
     lock_release(&keys->lock);
     if (reads)
         read_file_again(keys);
+    lock_release(&keys->reading);
+    return ISSUER_KEYS_ALL;
+}
+
+enum issuer_keys_more issuer_keys_ask(struct issuer_keys *keys)
+{
+    enum issuer_keys_more more;
+
+    if (!keys->has_thread)
+        return ask_file(keys);
+    lock_take(&keys->lock);
+    more = ask_thread(keys);
+    lock_release(&keys->lock);
     return more;
 }
 
@@ -380,7 +414,9 @@ void issuer_keys_await(struct issuer_keys *keys, struct issuer_keys_wait *wait)
 void issuer_keys_reload(struct issuer_keys *keys)
 {
     if (!keys->has_thread) {
+        lock_take(&keys->reading);
         read_file_again(keys);
+        lock_release(&keys->reading);
         return;
     }
     lock_take(&keys->lock);

@@ -25,13 +25,18 @@ void fetch_done(struct fetch *fetch)
     lock_done(&fetch->lock);
 }
 
+static int refuse_fetch(struct err *err)
+{
+    return err_set(err, -E_CANCELLED, "the server is stopping");
+}
+
 static int start_fetch(struct fetch *fetch, int *ret_socket, struct err *err)
 {
     int rc;
 
     lock_take(&fetch->lock);
-    rc = fetch->cancelled ? err_set(err, -E_CANCELLED, "the server is stopping")
-                          : child_spawn("fetch", &fetch->child, ret_socket, err);
+    rc =
+        fetch->cancelled ? refuse_fetch(err) : child_spawn("fetch", &fetch->child, ret_socket, err);
     lock_release(&fetch->lock);
     return rc;
 }
@@ -117,6 +122,17 @@ static int take_fetch_answer(const struct buf *answer, char kind, const struct c
     return err_set(err, -E_IO, "%s", reason);
 }
 
+/* A process that fetch_cancel() has killed has not failed. */
+static int tell_cancelled(struct fetch *fetch, int rc, struct err *err)
+{
+    bool cancelled;
+
+    lock_take(&fetch->lock);
+    cancelled = fetch->cancelled;
+    lock_release(&fetch->lock);
+    return rc < 0 && cancelled ? refuse_fetch(err) : rc;
+}
+
 int fetch_url(struct fetch *fetch, const char *url, const char *ca, struct buf *ret,
               struct err *err)
 {
@@ -134,7 +150,7 @@ int fetch_url(struct fetch *fetch, const char *url, const char *ca, struct buf *
     end_fetch(fetch, &end);
     rc = rc ?: take_fetch_answer(&answer, kind, &end, ret, err);
     buf_done(&answer);
-    return rc;
+    return tell_cancelled(fetch, rc, err);
 }
 
 void fetch_cancel(struct fetch *fetch)

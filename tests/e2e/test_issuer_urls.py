@@ -262,6 +262,25 @@ def test_what_waits_for_a_provider_that_hangs_is_told_to_come_back(clock, make_s
     assert processes_that_fetch(server) == []
 
 
+def test_what_waits_for_a_fetch_gets_the_keys_of_a_reload_meanwhile(make_server, provider):
+    go, new, before = threading.Event(), new_key(kid="two"), provider.text
+
+    def answer(request):
+        if provider.fetches > 1:
+            return provider.serve(request)
+        go.wait(PATIENCE)
+        provider.send(request, 200, before)
+
+    provider.answer(answer)
+    server = make_server(sections=provider.section())
+    with asked(server, provider.token(key=new)) as answers:
+        poll(lambda: provider.fetches == 1, what="the fetch")
+        provider.publish(provider.key, new)
+        server.reload()
+        go.set()
+    assert answers.get().status_code == 200 and provider.fetches == 2
+
+
 def test_a_stop_ends_a_fetch_and_what_waits_for_it(make_server, provider):
     with hanging(provider):
         server = make_server(sections=provider.section())
@@ -269,6 +288,7 @@ def test_a_stop_ends_a_fetch_and_what_waits_for_it(make_server, provider):
             poll(lambda: provider.fetches == 1, what="the fetch")
             assert server.stop() == 0
         failed(answers.get(), 503, "try again")
+    assert "issuer.unusable" not in server.log_text()
     server.start()
     assert opens(server, provider.token())
 

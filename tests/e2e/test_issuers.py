@@ -1,9 +1,12 @@
 """Tokens of identity providers, their users and groups: doc/api.md § Tokens of an identity provider."""
 
+import contextlib
 import hashlib
 import datetime
 import json
 import re
+import signal
+import threading
 import uuid
 
 import pytest
@@ -11,8 +14,9 @@ import pytest
 from conftest import ALICE
 from fake_clock import SECOND
 from forged_tokens import forged_tokens
-from harness import PASSWORD, Client, Server, failed, opens, poll
+from harness import PASSWORD, PATIENCE, Client, Server, failed, opens, poll
 from provider import ALGORITHMS, Provider, new_key
+from seams import Gate, plan
 from stores import STORES, store_of
 
 everywhere = pytest.mark.stores(*STORES)
@@ -392,6 +396,57 @@ def test_an_unknown_key_is_looked_for_in_the_file_every_30_seconds(clock, make_s
     assert not opens(server, provider.token(key=new))
     clock.jump(31 * SECOND)
     assert opens(server, provider.token(key=new)) and opens(server, provider.token())
+
+
+@pytest.fixture
+def held(clock, new_server, tmp_path):
+    """A server, its provider, and the gate where the thread waits that has read the file for an unknown key."""
+    provider = Provider(tmp_path)
+    server = new_server(sections=provider.section(), http_threads=8)
+    gate = Gate(server, "issuer.keys.read")
+    plan(server, gate.seam, trace=gate.trace, clock=clock.path)
+    server.start()
+    clock.jump(31 * SECOND)
+    yield server, provider, gate
+    gate.open()
+
+
+@contextlib.contextmanager
+def asking(server, *tokens):
+    """Requests at the same time; yields whether each opened, once they have been answered."""
+    opened = {}
+    threads = [threading.Thread(target=lambda token=token: opened.update({token: opens(server, token)})) for token in tokens]
+    for thread in threads:
+        thread.start()
+    yield opened
+    for thread in threads:
+        thread.join(PATIENCE)
+
+
+def test_a_new_key_in_the_file_opens_while_another_request_has_it_read(held):
+    server, provider, gate = held
+    new = new_key(kid="two")
+    provider.publish(provider.key, new)
+    with asking(server, provider.token(key=new, n=1)) as first:
+        gate.wait()
+        with asking(server, provider.token(key=new, n=2)) as second:
+            group(server, "list")  # meanwhile it could be refused
+            gate.open()
+    assert [*first.values(), *second.values()] == [True, True]
+
+
+def test_a_key_that_is_gone_is_not_brought_back_by_who_has_read_it_before(held):
+    server, provider, gate = held
+    old, new = provider.token(), new_key(kid="two")
+    assert opens(server, old)
+    with asking(server, provider.token(key=new_key(kid="unknown"))):
+        gate.wait()
+        provider.publish(new)
+        server.process.send_signal(signal.SIGHUP)
+        group(server, "list")  # meanwhile the new keys could be read
+        gate.open()
+    server.await_log("definitions.reload")
+    assert opens(server, provider.token(key=new)) and not opens(server, old)
 
 
 ODD_SETS = {
