@@ -39,7 +39,8 @@
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
       "postgresql://USER@HOST/DATABASE")                                                           \
     X(store_connections, INT, RESTART, "4", 2, 64,                                                 \
-      "Connections to a store in PostgreSQL: one writes, the others read; one more listens")       \
+      "Connections to a store in PostgreSQL: one writes, the others read; two more listen and "    \
+      "send heartbeats")                                                                           \
     X(lease, DURATION, RESTART, "10s", 500, 600000,                                                \
       "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
       "over its reports")                                                                          \

@@ -456,7 +456,10 @@ static void sweep_sessions(struct purger *purger)
         return;
     purger->swept_ms = clock_mono_ms();
     op.sweep.now_ms = store_now_ms(purger->spec.store);
-    if (store_run(purger->spec.store, &op) < 0)
+    do
+        store_run(purger->spec.store, &op);
+    while (op.rc == 0 && op.sweep.removed >= STORE_SWEEP_MAX);
+    if (op.rc < 0)
         log_trouble(&sweep_trouble, &op.err);
     else
         log_trouble_over(&sweep_trouble);

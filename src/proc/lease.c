@@ -14,7 +14,9 @@
 enum {
     BEATS_IN_A_LEASE = 3,
     CLOCK_WRONG_MS = 5000,
-    RETRY_MS = 200, /* after a heartbeat that did not reach the store */
+    RETRY_MS = 200,     /* after a heartbeat that did not reach the store */
+    LOOK_MS = 100,      /* before the second look for a release that nothing was heard of, … */
+    LOOK_MAX_MS = 5000, /* … and between later ones */
 };
 
 static struct log_trouble beat_trouble = LOG_TROUBLE("node.heartbeat");
@@ -34,6 +36,7 @@ static void take_node_name(struct lease *lease)
 
 static void on_due(struct loop_timer *timer);
 static void on_end(struct loop_timer *timer);
+static void on_look_due(struct loop_timer *timer);
 
 void lease_init(struct supervisor *supervisor)
 {
@@ -43,6 +46,7 @@ void lease_init(struct supervisor *supervisor)
     supervisor->shared = store_is_shared(supervisor->spec.store);
     lease->due.run = on_due;
     lease->end.run = on_end;
+    lease->look_due.run = on_look_due;
     if (!supervisor->shared)
         return;
     gethostname(host, sizeof(host) - 1);
@@ -140,7 +144,20 @@ static void let_go_of_unknown(struct supervisor *supervisor, const struct store_
 
 static void on_held_answer(struct loop_call *call);
 
-/* Ask about the next one that was not asked about since the last heartbeat. */
+/* The looks may have failed, or come before a release that nobody tells of: whoever releases does
+ * only if it has seen the tombstone, whose commit may have come in between. */
+static void look_later(struct supervisor *supervisor)
+{
+    struct lease *lease = &supervisor->lease;
+
+    if (lease->parked == NULL || loop_timer_is_set(&lease->look_due))
+        return;
+    loop_timer_set(supervisor->loop, &lease->look_due, clock_mono_ms() + lease->look_ms);
+    lease->look_ms = 2 * lease->look_ms < LOOK_MAX_MS ? 2 * lease->look_ms : LOOK_MAX_MS;
+}
+
+/* Ask about the next one that was not asked about since the last heartbeat, or the last time that
+ * look_later() had set. */
 static void check_parked(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -148,8 +165,12 @@ static void check_parked(struct supervisor *supervisor)
 
     while (stop != NULL && stop->looked == lease->beats)
         stop = stop->next;
-    if (stop == NULL || lease->look.asking)
+    if (lease->look.asking)
         return;
+    if (stop == NULL) {
+        look_later(supervisor);
+        return;
+    }
     stop->looked = lease->beats;
     lease->looked_up = stop->id;
     lease->look.op = (struct store_op){.verb = STORE_HELD};
@@ -217,6 +238,15 @@ static void on_held_answer(struct loop_call *call)
     check_parked(supervisor);
 }
 
+static void on_look_due(struct loop_timer *timer)
+{
+    struct lease *lease = container_of(timer, struct lease, look_due);
+
+    for (struct supervisor_stop *stop = lease->parked; stop != NULL; stop = stop->next)
+        stop->looked = lease->beats - 1;
+    check_parked(container_of(lease, struct supervisor, lease));
+}
+
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
 {
     struct lease *lease = &supervisor->lease;
@@ -225,6 +255,8 @@ void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
     stop->next = lease->parked;
     stop->looked = lease->beats - 1; /* at once: it may have been released before it was parked */
     lease->parked = stop;
+    lease->look_ms = LOOK_MS;
+    loop_timer_cancel(&lease->look_due);
     check_parked(supervisor);
 }
 

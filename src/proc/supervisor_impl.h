@@ -108,7 +108,9 @@ struct lease {
     char *offer;                                 /* sent with it */
     struct supervisor_stop *parked;              /* what other nodes are still running */
     struct guid looked_up;
-    struct loop_call look; /* is one of them still held? */
+    struct loop_call look;      /* is one of them still held? */
+    struct loop_timer look_due; /* when to ask again, if nothing is heard, … */
+    int64_t look_ms;            /* … after so long a wait */
 };
 
 enum supervisor_phase {

@@ -215,3 +215,10 @@ void store_run_reads(void *context, struct work_item *batch)
 
     run_batch(store, &store->reading, batch);
 }
+
+void store_run_beats(void *context, struct work_item *batch)
+{
+    struct store *store = context;
+
+    run_batch(store, &store->beating, batch);
+}

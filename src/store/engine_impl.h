@@ -17,8 +17,9 @@ struct pool {
 
 struct store {
     const struct store_ops *ops;
-    struct store_conn *first;     /* what `ops->open` has opened; in the pool of the writers */
-    struct pool writing, reading; /* reading: over a network only */
+    struct store_conn *first; /* what `ops->open` has opened; in the pool of the writers */
+    struct pool writing;
+    struct pool reading, beating; /* over a network only */
     struct lock lock;             /* guards `readers` and the pools */
     pthread_key_t reader_key;     /* embedded: this thread's struct reader */
     struct reader *readers;
@@ -47,6 +48,7 @@ void store_answer(struct store_op *op);
 /* The functions of the work queues; `context` is the store. */
 void store_run_writes(void *context, struct work_item *batch);
 void store_run_reads(void *context, struct work_item *batch);
+void store_run_beats(void *context, struct work_item *batch);
 
 /* ---- embedded.c ---- */
 

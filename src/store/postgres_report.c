@@ -230,7 +230,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     const char *message = complete ? NULL : arg->message;
 
     CHECK(arg->key != NULL); /* a shared store keeps nothing in clear */
-    if (c->again)
+    if (c->again || arg->again)
         call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
     call_run(
         c, PG_FINISH, value_guid(&arg->id), value_int(arg->attempt), value_int(arg->state),
@@ -246,7 +246,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
 
 int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg)
 {
-    if (c->again && !results_take(c))
+    if ((c->again || arg->again) && !results_take(c))
         return -E_STORE;
     return read_end(c, &arg->id, arg->state, &arg->moved);
 }

@@ -123,6 +123,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     "   / n) END)::bigint FROM rounds, turns)"
 
 #define POSTGRES_STRAY_LEASES "6" /* STORE_STRAY_LEASES */
+#define POSTGRES_SWEEP_MAX "1000" /* STORE_SWEEP_MAX */
 
 #define POSTGRES_CLOCK "(1000 * extract(epoch FROM clock_timestamp()))::bigint"
 
@@ -735,14 +736,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(PROBE, "", "LOCK TABLE account, report IN ROW EXCLUSIVE MODE")                               \
     X(SWEEP_SESSIONS, "i",                                                                         \
       "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
-      " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \
+      " WHERE expires_ms <= $1 LIMIT " POSTGRES_SWEEP_MAX " FOR UPDATE SKIP LOCKED))")             \
     X(SWEEP_ADDRESSES, "i",                                                                        \
       "DELETE FROM login_address WHERE ctid = ANY (ARRAY(SELECT ctid FROM login_address"           \
-      " WHERE succeeded_ms <= $1 FOR UPDATE SKIP LOCKED))")                                        \
+      " WHERE succeeded_ms <= $1 LIMIT " POSTGRES_SWEEP_MAX " FOR UPDATE SKIP LOCKED))")           \
     X(SWEEP_KEYS, "i",                                                                             \
       "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report"                                             \
-      " WHERE key_expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                      \
+      " WHERE key_expires_ms <= $1 LIMIT " POSTGRES_SWEEP_MAX " FOR UPDATE SKIP LOCKED))")         \
     X(SWEEP_PROGRESS, "",                                                                          \
       "DELETE FROM progress WHERE id = ANY (ARRAY(SELECT id FROM progress p"                       \
       " WHERE NOT EXISTS (SELECT FROM report r"                                                    \

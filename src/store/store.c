@@ -49,6 +49,7 @@ static struct store *store_alloc(const struct store_ops *ops)
     store->ops = ops;
     store->writing.last = &store->writing.idle;
     store->reading.last = &store->reading.idle;
+    store->beating.last = &store->beating.idle;
     lock_init(&store->lock);
     pthread_rwlock_init(&store->listening, NULL);
     versions_init(&store->versions);
@@ -84,12 +85,16 @@ int network_start(struct store *store, int connections, struct err *err)
                                      .run = store_run_writes};
     struct work_queue_spec reads = {
         .name = "store-read", .batch_max = NETWORK_BATCH_MAX, .run = store_run_reads};
+    /* What is written may wait for another session's lock as long as a short lease. */
+    struct work_queue_spec beats = {.name = "store-beat", .threads = 1, .run = store_run_beats};
 
+    beats.batch_max = NETWORK_BATCH_MAX;
     if (connections == 0)
         connections = DEFAULT_CONNECTIONS;
     reads.threads = connections - writes.threads;
     return pool_open(store, &store->writing, writes, err)
-               ?: pool_open(store, &store->reading, reads, err);
+               ?: pool_open(store, &store->reading, reads, err)
+               ?: pool_open(store, &store->beating, beats, err);
 }
 
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err)
@@ -145,6 +150,7 @@ void store_free(struct store *store)
     work_queue_free(store->writing.work_queue); /* its `done` may still post reads */
     store->writing.work_queue = NULL;
     close_pool(store, &store->reading);
+    close_pool(store, &store->beating);
     close_pool(store, &store->writing);
     readers_done(store);
     if (store->first != NULL)
@@ -201,6 +207,13 @@ void store_listen(struct store *store, store_listen_fn *fn, void *context)
     pthread_rwlock_unlock(&store->listening);
 }
 
+static struct pool *pool_for(struct store *store, const struct store_op *op)
+{
+    if (op->verb == STORE_HEARTBEAT && store->beating.work_queue != NULL)
+        return &store->beating;
+    return store_kind_of(op) == STORE_READ ? &store->reading : &store->writing;
+}
+
 void store_post(struct store *store, struct store_op *op)
 {
     enum store_kind kind = store_kind_of(op);
@@ -215,8 +228,7 @@ void store_post(struct store *store, struct store_op *op)
     }
     store_pass_step(&op->item, "posted");
     /* The work queues have no queue_max, so they accept everything. */
-    work_queue_push((kind == STORE_READ ? &store->reading : &store->writing)->work_queue,
-                    &op->item);
+    work_queue_push(pool_for(store, op)->work_queue, &op->item);
 }
 
 static void store_has_run(struct store_op *op)

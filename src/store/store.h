@@ -29,6 +29,7 @@ enum {
                               * disk */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
+    STORE_SWEEP_MAX = 1000,  /* sessions, keys and addresses that a SWEEP removes of each */
     STORE_COUNT_MAX = 1000,  /* reports that are counted for a LIST of all users */
     STORE_SOURCE_TEXT = 256, /* of the name of a source */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
@@ -197,6 +198,7 @@ struct store_finish {
                           * An embedded store keeps it until the row is deleted, a shared one as the
                           * only chunk of a spool in the same database */
     size_t result_len;
+    bool again; /* an earlier try has failed, and may still be at its commit */
     bool moved; /* out: false: the attempt has lost the report, publish nothing. If it has ended
                  * like this already, it moves once more, as is needed after -E_STORE over a
                  * network */
@@ -633,7 +635,8 @@ struct store_probe {
     char none;
 };
 
-/* Remove expired sessions and idempotency keys, and old addresses of logins. */
+/* Remove expired sessions and idempotency keys, and old addresses of logins: in a shared store at
+ * most STORE_SWEEP_MAX of each, so that what is written meanwhile need not wait for long. */
 struct store_sweep {
     int64_t now_ms;
     int64_t removed; /* out */

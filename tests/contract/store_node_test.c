@@ -292,6 +292,38 @@ static void an_end_that_is_told_twice_stands(void **state)
     assert_int_equal(state_of(f, ref.id, f->ann), REPORT_COMPLETE);
 }
 
+/* The first try is that of a session whose client has lost the connection. */
+static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void **state)
+{
+    static const uint8_t key[REPORT_KEY_BYTES];
+    struct fixture *f = *state;
+    struct store_ref ref = running_on(f, "a");
+    PGconn *first = PQconnectdb(postgres_server.url);
+    struct countdown finished = LATCH(1);
+    struct store_op op = {.verb = STORE_FINISH, .done = done_latch, .owner = &finished};
+    char *waiting = NULL;
+
+    op.finish = (struct store_finish){.id = ref.id,
+                                      .attempt = ref.attempt,
+                                      .state = REPORT_COMPLETE,
+                                      .key = key,
+                                      .now_ms = NOW_MS + 2,
+                                      .expires_ms = NOW_MS + DAY_MS,
+                                      .again = true};
+    PQclear(PQexec(first, "BEGIN; UPDATE reportd.report SET state = 2, slot = false, node = NULL"));
+    store_post(f->store, &op);
+    do {
+        free(waiting);
+        waiting = postgres_server_text("SELECT count(*) FROM pg_locks WHERE NOT granted");
+    } while (strcmp(waiting, "0\n") == 0);
+    free(waiting);
+    PQclear(PQexec(first, "COMMIT"));
+    PQfinish(first);
+    latch_await(&finished);
+    assert_int_equal(op.rc, 0);
+    assert_true(op.finish.moved);
+}
+
 static void a_report_submitted_twice_is_one(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +335,23 @@ static void a_report_submitted_twice_is_one(void **state)
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
     store_op_done(&op);
+}
+
+/* ---- what holds up others ---- */
+
+static void a_sweep_takes_a_limited_number_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_SWEEP, .sweep = {.now_ms = NOW_MS}};
+
+    postgres_server_exec(
+        "INSERT INTO reportd.session (id, user_id, access, refresh_hash, expires_ms)"
+        " SELECT gen_random_uuid(), a.id, gen_random_uuid(), '', 1"
+        " FROM generate_series(1, 1500), reportd.account a WHERE a.name = 'Ann'");
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sweep.removed, STORE_SWEEP_MAX);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sweep.removed, 500);
 }
 
 /* ---- several connections, several stores ---- */
@@ -700,7 +749,9 @@ int main(void)
         STORE_TEST(what_nobody_offers_gives_way_first_to_any_version_and_then_to_any_node),
         STORE_TEST(what_is_offered_again_is_not_noted_any_more),
         STORE_TEST(an_end_that_is_told_twice_stands),
+        STORE_TEST(an_end_that_is_told_again_waits_for_the_commit_of_the_first_try),
         STORE_TEST(a_report_submitted_twice_is_one),
+        STORE_TEST(a_sweep_takes_a_limited_number_at_a_time),
         STORE_TEST(another_nodes_changes_are_heard),
         STORE_TEST(stores_and_connections_at_once_neither_lose_nor_fail),
         STORE_TEST(the_limit_is_exact_across_stores),

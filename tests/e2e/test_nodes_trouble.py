@@ -259,6 +259,44 @@ def test_a_deletion_that_is_at_its_commit_when_the_connection_breaks_is_answered
         assert deletion.result().json()["result"] is True
 
 
+def test_what_waits_for_a_lock_holds_up_no_heartbeat(make_cluster):
+    """Or the others would take over what runs here, since a deletion waits for an administrator's lock."""
+    cluster = make_cluster(nodes=1, lease="1s")
+    client = cluster.clients(ALICE)[0]
+    reference = client.complete("Quick", ProductID="1")
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool:
+        with cluster.postgres.transaction(f"SELECT FROM reportd.report WHERE id = '{reference}' FOR UPDATE", cluster.database):
+            deletion = pool.submit(client.delete, reference)
+            poll(lambda: cluster.sql(waiting) == ["1"], what="a deletion that waits")
+            before = cluster.sql("SELECT alive_until FROM node")
+            poll(lambda: cluster.sql("SELECT alive_until FROM node") > before, what="a heartbeat")
+        assert deletion.result().json()["result"] is True
+
+
+def test_a_deletion_looks_again_for_what_is_not_notified(make_cluster):
+    """As a transfer whose end was being written when the deletion began. The next heartbeat is minutes away."""
+    cluster = make_cluster(nodes=1, lease="10m")
+    node, = cluster.nodes
+    node.stop()
+    plan(node, trace=node.folder / "trace")
+    node.start()
+
+    def passed(which):
+        return sum(place == which for _, place in passings(node.folder / "trace"))
+
+    client = node.client(ALICE)
+    reference = client.complete("Quick", ProductID="1")
+    cluster.sql(f"INSERT INTO transfer SELECT gen_random_uuid(), '{reference}', id FROM node")
+    with ThreadPoolExecutor(1) as pool:
+        deletion = pool.submit(client.delete, reference)
+        poll(lambda: passed("store.held.answered") > 0, what="a look")
+        beats = passed("store.heartbeat.posted")
+        cluster.sql("DELETE FROM transfer")
+        assert deletion.result().json()["result"] is True
+        assert passed("store.heartbeat.posted") == beats
+
+
 def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(make_cluster, own_postgres):
     cluster = make_cluster(server=own_postgres, nodes=1, lease="30s")
     client = cluster.clients(ALICE)[0]
