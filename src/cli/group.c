@@ -45,7 +45,7 @@ static const struct verb_action actions[] = {
     {"remove", "ISSUER:GROUP", "forget the group; what its users had by it ends", group_remove, 1,
      1},
     {"list", "[--json]", "show the groups", group_list, 0, 0},
-    {NULL},
+    {0},
 };
 
 static void usage(FILE *out)
@@ -275,7 +275,7 @@ static int take_name(struct command *command, struct err *err)
                        "'%s' is not a group: write ISSUER:GROUP, where the configuration has a "
                        "section issuer ISSUER",
                        text);
-    if (known != NULL && colon[1] == '\0' && command->action->run != group_remove)
+    if (known != NULL && colon != NULL && colon[1] == '\0' && command->action->run != group_remove)
         return err_set(err, -E_INVALID, "'%s' names no group of the issuer", text);
     if (user_check_name(text, err) < 0)
         return -E_INVALID;

@@ -41,7 +41,7 @@ static const struct verb_action actions[] = {
      WORDS_MAX},
     {"enable", "NAME…", "let them in again that a restore of a backup has suspended", enable_keys,
      1, WORDS_MAX},
-    {NULL},
+    {0},
 };
 
 static void usage(FILE *out)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/nearest.h"
 #include "base/str.h"
 #include "cli/verbs.h"
@@ -76,6 +77,7 @@ int(options_wrong)(const char *verb, const char *format, ...)
 
 static int add_word(struct words *words, const char *text, struct err *err)
 {
+    CHECK(words != NULL); /* without words no letter stands for one */
     if (words->count == WORDS_MAX)
         return err_set(err, -E_INVALID, "there are too many arguments");
     words->items[words->count++] = text;

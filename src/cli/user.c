@@ -69,7 +69,7 @@ static const struct verb_action actions[] = {
      do_limit, 1, 1},
     {"import", "FILE", "add the users that a CSV file lists; -: standard input", do_import, 1, 1},
     {"list", "[--json]", "show the users", do_list, 0, 0},
-    {NULL},
+    {0},
 };
 
 static void usage(FILE *out)

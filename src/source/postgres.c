@@ -117,7 +117,7 @@ static int set_claims(struct pg_source *source, const struct claims *claims, str
 
     if (claims == NULL || claims->count == 0)
         return 0;
-    buf_init(&sql, 64 * CLAIMS_MAX);
+    buf_init(&sql, (size_t)64 * CLAIMS_MAX);
     for (size_t i = 0; i < claims->count; i++) {
         snprintf(names[i], NAME_TEXT, "reportd.claim_%s",
                  claims->values[i].name + strlen(DEFINITION_CLAIM_PREFIX));
