@@ -35,6 +35,11 @@ int64_t clock_mono_ms(void)
     return clock_mono_us() / 1000;
 }
 
+int64_t clock_steady_ms(void)
+{
+    return clock_mono_ms() + SEAM_CLOCK_MS();
+}
+
 static struct tm to_utc(int64_t ms)
 {
     time_t seconds = (time_t)(ms / 1000);

@@ -10,6 +10,8 @@ enum { CLOCK_TEXT = 21, CLOCK_DATE_TEXT = 11, CLOCK_HTTP_TEXT = 30 }; /* with th
 /* UTC, milliseconds since 1970: by this machine's clock; stored times use store_now_ms(). */
 int64_t clock_now_ms(void);
 int64_t clock_mono_ms(void); /* monotonic milliseconds; only differences mean something */
+/* Monotonic, but a test may make it jump (base/seam.h). */
+int64_t clock_steady_ms(void);
 int64_t clock_mono_us(void);
 int64_t clock_cpu_ms(void); /* processor time of the calling thread, milliseconds */
 

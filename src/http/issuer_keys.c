@@ -43,12 +43,6 @@ struct issuer_keys {
     struct issuer_keys_wait *waits;
 };
 
-/* Monotonic, but a test may make it jump. */
-static int64_t keys_clock_ms(void)
-{
-    return clock_mono_ms() + SEAM_CLOCK_MS();
-}
-
 /* ---- sets ---- */
 
 static void key_set_release(struct key_set *set)
@@ -210,7 +204,7 @@ static void fetch_again(struct issuer_keys *keys)
         keys->pause_ms *= 2;
     else
         keys->pause_ms = ISSUER_KEYS_FRESH_MS;
-    keys->due_ms = keys_clock_ms() + (rc == 0 ? ISSUER_KEYS_FRESH_MS : keys->pause_ms);
+    keys->due_ms = clock_steady_ms() + (rc == 0 ? ISSUER_KEYS_FRESH_MS : keys->pause_ms);
     keys->fetching = false;
     lock_release(&keys->lock);
 }
@@ -235,13 +229,13 @@ static bool await_turn(struct issuer_keys *keys)
     bool over;
 
     lock_take(&keys->lock);
-    while (!keys->stopped && !keys->asked && keys_clock_ms() < keys->due_ms)
+    while (!keys->stopped && !keys->asked && clock_steady_ms() < keys->due_ms)
         lock_wait_until(&keys->lock, &keys->wake,
-                        clock_mono_ms() + SEAM_PATIENCE_MS(keys->due_ms - keys_clock_ms()));
+                        clock_mono_ms() + SEAM_PATIENCE_MS(keys->due_ms - clock_steady_ms()));
     over = keys->stopped;
     keys->asked = false;
     keys->fetching = !over;
-    keys->tried_ms = keys_clock_ms();
+    keys->tried_ms = clock_steady_ms();
     lock_release(&keys->lock);
     return !over;
 }
@@ -292,7 +286,7 @@ int issuer_keys_new(const struct config_issuer *config, struct token_cache *toke
     keys->config = config;
     keys->token_cache = token_cache;
     keys->trouble = (struct log_trouble)LOG_TROUBLE("issuer.unusable");
-    keys->tried_ms = keys_clock_ms();
+    keys->tried_ms = clock_steady_ms();
     lock_init(&keys->reading);
     lock_init(&keys->lock);
     lock_cond_init(&keys->wake);
@@ -343,7 +337,7 @@ void issuer_keys_free(struct issuer_keys *keys)
 /* Is it time, and is the caller the one who does it? With the lock held. */
 static bool take_turn(struct issuer_keys *keys)
 {
-    int64_t now_ms = keys_clock_ms();
+    int64_t now_ms = clock_steady_ms();
 
     lock_check_held(&keys->lock);
     if (now_ms - keys->tried_ms < ISSUER_KEYS_AGAIN_MS && now_ms >= keys->tried_ms)

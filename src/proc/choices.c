@@ -144,19 +144,13 @@ static struct entry *oldest_entry(const struct choices *choices, enum entry_stat
     return entry;
 }
 
-/* The clock for how long answers are cached; a test may make it jump. */
-static int64_t kept_clock_ms(void)
-{
-    return clock_mono_ms() + SEAM_CLOCK_MS();
-}
-
 /* Cache the answered entry; if there are too many, remove the oldest. */
 static void keep_entry(struct choices *choices, struct entry *entry, char *json)
 {
     entry->json = json;
     entry->size = strlen(json) + strlen(entry->claims);
     entry->state = ENTRY_KEPT;
-    entry->due_ms = kept_clock_ms() + CHOICES_KEPT_MS;
+    entry->due_ms = clock_steady_ms() + CHOICES_KEPT_MS;
     choices->running = NULL;
     choices->kept++;
     choices->kept_bytes += entry->size;
@@ -511,7 +505,7 @@ void choices_ask(struct choices *choices, struct choices_ask *ask)
 static void check_waiting_entry(struct choices *choices, struct entry *entry, int64_t now_ms)
 {
     if (entry->state == ENTRY_KEPT) {
-        if (kept_clock_ms() >= entry->due_ms)
+        if (clock_steady_ms() >= entry->due_ms)
             entry_remove(choices, entry);
         return;
     }

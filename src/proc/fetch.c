@@ -56,21 +56,15 @@ static int send_fetch_question(int socket, const char *url, const char *ca, stru
     return sent > 0 ? 0 : err_errno(err, -E_IO, "can't ask the process that fetches");
 }
 
-/* Monotonic, but a test may make it jump. */
-static int64_t fetch_clock_ms(void)
-{
-    return clock_mono_ms() + SEAM_CLOCK_MS();
-}
-
 /* Packets until the process closes its end; *ret_kind is the first byte of the first. */
 static int receive_answer(int socket, struct buf *ret, char *ret_kind, struct err *err)
 {
-    int64_t until_ms = fetch_clock_ms() + FETCH_TIMEOUT_MS + PATIENCE_MS, left_ms;
+    int64_t until_ms = clock_steady_ms() + FETCH_TIMEOUT_MS + PATIENCE_MS, left_ms;
     struct pollfd ready = {.fd = socket, .events = POLLIN};
     char packet[FETCH_PACKET_MAX];
 
     *ret_kind = '\0';
-    while ((left_ms = until_ms - fetch_clock_ms()) > 0) {
+    while ((left_ms = until_ms - clock_steady_ms()) > 0) {
         ssize_t got;
 
         if (poll(&ready, 1, (int)SEAM_PATIENCE_MS(left_ms)) <= 0)

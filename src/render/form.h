@@ -9,9 +9,9 @@ struct form_writer; /* of one download */
 /* *ret is yours: form_free(). -E_PARAM: the result cannot take this form, with a message that says
  * why (a text too long for a cell). */
 int form_new(const struct form_spec *spec, struct form_writer **ret, struct err *err);
-/* Append the next bytes, about FORM_BLOCK of them, of NDJSON, which is made in no time,
- * FORM_LINES_BLOCK: 1; 0: they were the last, if there were any;
- * else a negative code: -E_INTERNAL, the stored result is not what was written. */
+/* Append the next bytes, about FORM_BLOCK of them, or FORM_LINES_BLOCK of NDJSON, which is made
+ * fast: 1; 0: they were the last, if there were any; else a negative code: -E_INTERNAL, the stored
+ * result is not what was written. */
 enum { FORM_BLOCK = 128 << 10, FORM_LINES_BLOCK = 4 * FORM_BLOCK };
 int form_more(struct form_writer *writer, struct buf *out, struct err *err);
 void form_free(struct form_writer *writer); /* NULL is fine */

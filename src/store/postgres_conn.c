@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/seam.h"
 #include "store/postgres_impl.h"
 
 enum { SETUP_MS = 10000 }; /* to prepare all statements */
@@ -97,7 +96,7 @@ int64_t postgres_now_ms(const struct store_conn *conn)
 {
     const struct postgres_conn *c = (const struct postgres_conn *)conn;
 
-    return clock_mono_ms() + atomic_load(&c->shared->clock_ms) + SEAM_CLOCK_MS();
+    return clock_steady_ms() + atomic_load(&c->shared->clock_ms);
 }
 
 static void ask_time(struct postgres_conn *c)

@@ -51,8 +51,11 @@ class SharedServers(dict):
     def __init__(self, folder, postgres, prepare, **config):
         self.folder, self.postgres, self.prepare, self.config = folder, postgres, prepare, config
 
+    def make(self, kind):
+        return Server.made(self.folder / kind, store_of(kind, self.postgres), **self.config)
+
     def __missing__(self, kind):
-        server = Server.made(self.folder / kind, store_of(kind, self.postgres), **self.config)
+        server = self.make(kind)
         self.prepare(server)
         self[kind] = server.start()
         return server

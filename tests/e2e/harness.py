@@ -89,6 +89,24 @@ def processes_below(pid):
     return sorted(found)
 
 
+class Threads:
+    """So many that do the same again and again while a block of `with` lasts: run(number) looks at `over`."""
+
+    def __init__(self, count):
+        self.over = False
+        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(count)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        for thread in self.threads:
+            thread.join()
+
+
 class Server:
     """`reportd serve` in a folder. Made by the fixtures; started and stopped by hand if need be."""
 
@@ -185,6 +203,12 @@ class Server:
             raise AssertionError(f"reportd did not stop\n{self.log_text()[-2000:]}") from None
         finally:
             process.stdout.close()
+
+    def await_end(self, seconds=PATIENCE):
+        """Of what ends by itself, as at a seam; returns the exit status."""
+        process, self.process = self.process, None
+        with process.stdout:
+            return process.wait(seconds)
 
     def kill(self):
         """kill -9, as a crash; the workers are left to find out by themselves."""

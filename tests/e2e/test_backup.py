@@ -8,12 +8,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import threading
 
 import pytest
 
 from fake_clock import DAY
-from harness import REPORTD, SPOOL_MARK, Client, Server, poll, refused
+from harness import REPORTD, SPOOL_MARK, Client, Server, Threads, poll, refused
 from seams import Gate, passings, plan
 from stores import UNDO_SQLITE_11
 
@@ -153,18 +152,17 @@ def undated(content):
     return MADE.sub(b"", content)
 
 
-class Load:
+class Load(Threads):
     """Threads that submit reports, read them, and delete all but a few."""
 
     def __init__(self, server, client):
+        super().__init__(3)
         self.server, self.client = server, client
         self.contents, self.deleted, self.kept = {}, set(), set()
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(3)]
 
-    def work(self, number):
+    def run(self, number):
         client, last = Client(self.server.url, self.client.token), None
-        while not self.stopping.is_set():
+        while not self.over:
             reference = client.complete("Big", Rows=str(200 + number))
             self.contents[reference] = client.result(reference).content
             if len(self.contents) % 5 == 0:
@@ -176,15 +174,9 @@ class Load:
             last = reference
 
     def __enter__(self):
-        for thread in self.threads:
-            thread.start()
+        super().__enter__()
         poll(lambda: len(self.kept) > 3, what="the load")
         return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
 
 
 @pytest.mark.parametrize("kind", ["files", "rows"])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import ALICE
+from conftest import ALICE, SharedServers
 from harness import Client, failed
 from provider import Provider
 from stores import STORES
@@ -47,16 +47,10 @@ def prepare(server):
 
 @pytest.fixture(scope="module")
 def module_servers(tmp_path_factory, shared_postgres, corp):
-    from conftest import SharedServers
     servers = SharedServers(tmp_path_factory.mktemp("claims"), shared_postgres, prepare,
                             sections=corp.section(session_claims=CLAIMS), spool_encryption="on")
     yield servers
     servers.close()
-
-
-@pytest.fixture
-def shared(module_servers, store_kind):
-    return module_servers[store_kind]
 
 
 def of(server, corp, subject="ann", **claims):

@@ -331,10 +331,7 @@ def test_a_crash_at_any_step_leaves_each_report_whole_or_gone(make_server, store
     if (store_kind, place) in NOT_PASSED:
         done(answer, complete=3)
         return
-    poll(lambda: server.process.poll() is not None, what="the crash")
-    assert server.process.returncode == DEATH
-    server.process.stdout.close()
-    server.process = None
+    assert server.await_end() == DEATH
     plan(server)
     server.start()
     client.url = server.url

@@ -416,9 +416,7 @@ def test_a_crash_while_the_reserve_is_used_loses_nothing(on_disk, place):
         for reference in references:
             assert client.delete(reference).json()["result"] is True
             references = references[1:] + [reference]
-    assert server.process.wait(ENDS_WITHIN) == DEATH
-    server.process.stdout.close()
-    server.process = None
+    assert server.await_end(ENDS_WITHIN) == DEATH
     plan(server)
     client.url = server.start().url
     alive = set(client.references())

@@ -211,9 +211,7 @@ def test_a_request_that_a_crash_left_unanswered_can_be_sent_again(make_server, p
     restart(server, client)
     with pytest.raises(requests.ConnectionError):
         keyed(client, "unanswered")
-    server.process.wait()
-    server.process.stdout.close()
-    server.process = None
+    server.await_end()
     del server.environment["REPORTD_SEAMS"]
     restart(server, client)
     again = keyed(client, "unanswered")

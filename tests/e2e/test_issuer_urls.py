@@ -17,7 +17,7 @@ from certificates import Authority
 from conftest import ALICE
 from fake_clock import MINUTE, SECOND
 from forged_tokens import headers_and_algorithms, kids
-from harness import PASSWORD, PATIENCE, ROOT, Client, Server, failed, opens, poll, processes_below
+from harness import PASSWORD, PATIENCE, ROOT, Client, Server, Threads, failed, opens, poll, processes_below
 from key_server import UrlProvider
 from provider import Provider, new_key
 from raw_http import connect
@@ -175,17 +175,16 @@ def send_batch(stream, token):
         yield int(line.split()[1])
 
 
-class Senders:
+class Senders(Threads):
     """Four clients; each asks for another token after every batch, and does not look into it."""
 
     def __init__(self, server, provider):
+        super().__init__(4)
         self.server, self.provider, self.key = server, provider, provider.key
-        self.done = [0] * 4
+        self.done = [0] * len(self.threads)
         self.statuses = collections.Counter()
-        self.over = False
-        self.threads = [threading.Thread(target=self.send, args=(number,)) for number in range(len(self.done))]
 
-    def send(self, number):
+    def run(self, number):
         counts = collections.Counter()
         with connect(self.server) as connection, connection.makefile("rwb") as stream:
             while not self.over:
@@ -197,16 +196,6 @@ class Senders:
         """Until there have been so many, and each has used what was there before this call."""
         before = list(self.done)
         poll(lambda: sum(self.done) * BATCH >= requests and all(now > was + 1 for now, was in zip(self.done, before)), what="requests")
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over = True
-        for thread in self.threads:
-            thread.join()
 
 
 @pytest.mark.stores(*STORES)

@@ -11,13 +11,13 @@ import uuid
 
 import pytest
 
-from conftest import ALICE
+from conftest import ALICE, SharedServers
 from fake_clock import SECOND
 from forged_tokens import forged_tokens
 from harness import PASSWORD, PATIENCE, Client, Server, failed, opens, poll
 from provider import ALGORITHMS, Provider, new_key
 from seams import Gate, plan
-from stores import STORES, store_of
+from stores import STORES
 
 everywhere = pytest.mark.stores(*STORES)
 
@@ -35,25 +35,13 @@ def providers(tmp_path_factory):
 def module_servers(tmp_path_factory, shared_postgres, providers):
     """By the kind of store: a server that takes the tokens of both providers."""
 
-    class Servers(dict):
-        def __missing__(self, kind):
-            server = Server.made(tmp_path_factory.mktemp("issuers") / kind, store_of(kind, shared_postgres), audit_log="../trail.log",
-                                 sections="".join(provider.section() for provider in providers.values()))
-            server.add_user(ALICE)
-            self[kind] = server.start()
-            return server
+    def prepare(server):
+        server.configure(audit_log=str(trail_of(server)), sections="".join(provider.section() for provider in providers.values()))
+        server.add_user(ALICE)
 
-    servers = Servers()
+    servers = SharedServers(tmp_path_factory.mktemp("issuers"), shared_postgres, prepare)
     yield servers
-    for server in servers.values():
-        assert server.stop() == 0
-        server.check_log()
-        server.store.close()
-
-
-@pytest.fixture
-def shared(module_servers, store_kind):
-    return module_servers[store_kind]
+    servers.close()
 
 
 @pytest.fixture
@@ -79,9 +67,12 @@ def types(client):
     return [one["name"] for one in client.get("/Report/Types").json()["data"]]
 
 
+def trail_of(server):
+    return server.folder.with_suffix(".trail")  # its folder has data
+
+
 def trail(server):
-    path = server.folder.parent / "trail.log"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in trail_of(server).read_text().splitlines()]
 
 
 # --- who it is ------------------------------------------------------------------------------------

@@ -181,9 +181,7 @@ def test_a_drained_report_has_not_failed(make_server):
 def test_sigint_stops_as_well(one):
     server, _ = one
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(30) == 0
-    server.process.stdout.close()
-    server.process = None
+    assert server.await_end(30) == 0
 
 
 def test_sighup_reads_the_definitions_again(one):

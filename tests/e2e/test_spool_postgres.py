@@ -199,9 +199,7 @@ def test_what_was_published_for_nothing_goes_with_the_next_attempt(two):
     node.start()
     first.url = node.url
     reference = first.order("Quick", ProductID="1")
-    assert node.process.wait() == DEATH
-    node.process.stdout.close()
-    node.process = None
+    assert node.await_end() == DEATH
     assert chunks(cluster, reference) == 1
     cluster.nodes[1].start()
     second.url = cluster.nodes[1].url
@@ -296,9 +294,7 @@ def test_a_small_result_is_written_with_the_end_of_its_report(make_cluster):
     node.start()
     client.url = node.url
     reference = client.order("Quick", ProductID="1")
-    assert node.process.wait() == DEATH
-    node.process.stdout.close()
-    node.process = None
+    assert node.await_end() == DEATH
     assert not any(place.startswith("spool.publish.") for _, place in passings(node.folder / "trace"))
     assert cluster.sql("SELECT state, c.attempt, c.number FROM report JOIN result_chunk c ON report_id = id") == ["2|1|0"]
     plan(node, "store.finish.taken=crash")
@@ -306,9 +302,7 @@ def test_a_small_result_is_written_with_the_end_of_its_report(make_cluster):
     client.url = node.url
     assert client.result(reference).json()["data"]["summary"]["count"] == 3
     lost = client.order("Quick", ProductID="1")
-    assert node.process.wait() == DEATH
-    node.process.stdout.close()
-    node.process = None
+    assert node.await_end() == DEATH
     assert chunks(cluster, lost) == 0
     plan(node)
     node.start()

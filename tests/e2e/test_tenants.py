@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 import requests
 
+from conftest import SharedServers
 from events import Events
 from harness import PATIENCE, ROOT, Client, Server, failed, poll
 from provider import Provider
@@ -56,23 +57,21 @@ class Tenants(Server):
         return Client(self.url, self.provider.token(subject or f"user of {tenant}", groups=["customers"], tenant=tenant, **claims))
 
 
+class TenantServers(SharedServers):
+    def make(self, kind):
+        return Tenants(self.folder / kind, store_of(kind, self.postgres), self.postgres() if ENGINE_OF[kind] == "postgres" else None, ENGINE_OF[kind])
+
+
+def add_group(server):
+    done = server.run("group", "add", "-c", "reportd.conf", "login:customers", "--grant", "*")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def module_tenants(tmp_path_factory, shared_postgres):
-    class All(dict):
-        def __missing__(self, kind):
-            server = Tenants(tmp_path_factory.mktemp("tenants") / kind, store_of(kind, shared_postgres),
-                             shared_postgres() if ENGINE_OF[kind] == "postgres" else None, ENGINE_OF[kind])
-            done = server.run("group", "add", "-c", "reportd.conf", "login:customers", "--grant", "*")
-            assert done.returncode == 0, done.stderr
-            self[kind] = server.start()
-            return server
-
-    servers = All()
+    servers = TenantServers(tmp_path_factory.mktemp("tenants"), shared_postgres, add_group)
     yield servers
-    for server in servers.values():
-        assert server.stop() == 0
-        server.check_log()
-        server.store.close()
+    servers.close()
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ import json
 import signal
 import socket
 import ssl
-import threading
 
 import pytest
 import requests
 
 from certificates import Authority
 from events import Events
-from harness import PASSWORD, PATIENCE, SOON, Client, Server, poll
+from harness import PASSWORD, PATIENCE, SOON, Client, Server, Threads, poll
 from raw_http import connect, connect_unix, log_in, port_of, talk
 from test_reportctl import Ctl
 
@@ -324,14 +323,14 @@ def reloads(server):
     return [line for line in server.log_text().splitlines(True) if "tls.reload" in line and line.endswith("\n")]
 
 
-class Load:
+class Load(Threads):
     """Threads that ask again and again, each time on a connection of their own, until it ends."""
 
     def __init__(self, server, threads=3):
-        self.server, self.failures, self.answers, self.over = server, [], 0, False
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        super().__init__(threads)
+        self.server, self.failures, self.answers = server, [], 0
 
-    def run(self):
+    def run(self, _):
         context = context_of(self.server)
         while not self.over:
             try:
@@ -341,16 +340,6 @@ class Load:
                     self.failures.append(status)
             except OSError as error:
                 self.failures.append(error)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over = True
-        for thread in self.threads:
-            thread.join()
 
     def go_on(self):
         """Until each thread has asked at least once more."""
