@@ -85,7 +85,7 @@ int verb_backup(int argc, char **argv)
              ?: back_up(config, arguments.folder, &counts, &err);
     config_free(config);
     if (rc < 0) {
-        fprintf(stderr, "reportd backup: %s\n", err.text);
+        say_line(stderr, "reportd backup: %s", err.text);
         return EXIT_FAILED;
     }
     printf("%" PRId64 " reports, %" PRId64 " files of %" PRId64 " bytes\n", counts.reports,

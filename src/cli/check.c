@@ -310,7 +310,7 @@ int verb_check(int argc, char **argv)
     if (config == NULL && optind == argc)
         return options_wrong("check", "which files or folders?");
     if (config != NULL && config_load(config, &checker.config, &err) != 0) {
-        fprintf(stderr, "reportd check: %s\n", err.text);
+        say_line(stderr, "reportd check: %s", err.text);
         return EXIT_FAILED;
     }
     status = check_all(&checker, strict, argv + optind, argc - optind);

@@ -347,7 +347,7 @@ int verb_fsck(int argc, char **argv)
         return status - 1;
     status = EXIT_FAILED;
     if ((a.new_identity ? renew_identity(&a, &err) : run_audit(&a, &err)) < 0)
-        fprintf(stderr, "reportd fsck: %s\n", err.text);
+        say_line(stderr, "reportd fsck: %s", err.text);
     else if (a.new_identity)
         status = EXIT_GOOD;
     else

@@ -31,9 +31,9 @@ static void usage(FILE *out)
 
 static void warn_of_variable(void *context, const char *variable, const char *nearest)
 {
-    fprintf(stderr, "reportd %s: warning: the environment variable %s stands for no key%s%s%s\n",
-            (const char *)context, variable, nearest != NULL ? " (did you mean " : "",
-            nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
+    say_line(stderr, "reportd %s: warning: the environment variable %s stands for no key%s%s%s",
+             (const char *)context, variable, nearest != NULL ? " (did you mean " : "",
+             nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
 }
 
 static int run_verb(const struct verb *verb, int argc, char **argv)

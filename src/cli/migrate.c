@@ -195,7 +195,7 @@ int verb_migrate(int argc, char **argv)
     config_free(m.old);
     config_free(m.new);
     if (rc < 0)
-        fprintf(stderr, "reportd migrate: %s%s%s\n", err.text, *err.detail != '\0' ? ": " : "",
-                err.detail);
+        say_line(stderr, "reportd migrate: %s%s%s", err.text, *err.detail != '\0' ? ": " : "",
+                 err.detail);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

@@ -65,13 +65,16 @@ int options_next(int argc, char **argv, const char *letters, const struct option
 int(options_wrong)(const char *verb, const char *format, ...)
 {
     const char *space = *verb != '\0' ? " " : "";
+    char *what = NULL;
     va_list args;
 
-    fprintf(stderr, "reportd%s%s: ", space, verb);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    if (vasprintf(&what, format, args) < 0)
+        what = NULL;
     va_end(args);
-    fprintf(stderr, "; try: reportd%s%s --help\n", space, verb);
+    say_line(stderr, "reportd%s%s: %s; try: reportd%s%s --help", space, verb,
+             what != NULL ? what : "out of memory", space, verb);
+    free(what);
     return EXIT_USAGE;
 }
 
@@ -203,6 +206,6 @@ int options_failed(const char *verb, const struct err *err)
 {
     say_line(stderr, "reportd %s: %s", verb, err->text); /* it may contain the name of a file */
     if (err->detail[0] != '\0')
-        fprintf(stderr, "reportd %s: %s\n", verb, err->detail);
+        say_line(stderr, "reportd %s: %s", verb, err->detail);
     return EXIT_FAILED;
 }

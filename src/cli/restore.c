@@ -94,7 +94,7 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
     int rc = ledger_copy_new(path, copy, err);
 
     if ((rc == -E_NOT_FOUND || rc == -E_LEDGER) && r->resurrect) {
-        fprintf(stderr, "reportd restore: %s; what it knew as deleted comes back\n", err->text);
+        say_line(stderr, "reportd restore: %s; what it knew as deleted comes back", err->text);
         return 0;
     }
     if (rc == -E_NOT_FOUND)
@@ -112,9 +112,9 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
                        "would come back: accept that with --resurrect",
                        ledger_copy_damaged(*copy), path);
     if (ledger_copy_damaged(*copy) > 0)
-        fprintf(stderr,
-                "reportd restore: %zu records of '%s' cannot be read: their reports come back\n",
-                ledger_copy_damaged(*copy), path);
+        say_line(stderr,
+                 "reportd restore: %zu records of '%s' cannot be read: their reports come back",
+                 ledger_copy_damaged(*copy), path);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int check_ledgers(const struct restore *r, const struct backup_state *sta
 
     if (rc == 0 || !r->resurrect)
         return rc;
-    fprintf(stderr, "reportd restore: %s\n", err->text);
+    say_line(stderr, "reportd restore: %s", err->text);
     return 0;
 }
 
@@ -280,7 +280,7 @@ int verb_restore(int argc, char **argv)
              ?: (r.folder != NULL ? restore_folder(&r, &err) : apply_ledgers(&r, &err));
     rc = trail_line_close(r.trail, rc, &err);
     if (rc < 0)
-        fprintf(stderr, "reportd restore: %s\n", err.text);
+        say_line(stderr, "reportd restore: %s", err.text);
     else
         print_restored(&r);
     spool_free(r.spool);

@@ -715,7 +715,7 @@ int verb_serve(int argc, char **argv)
     prepare_signals(&node.signals);
     rc = config_load(file, &node.config, &err);
     if (rc < 0) {
-        fprintf(stderr, "reportd serve: %s\n", err.text);
+        say_line(stderr, "reportd serve: %s", err.text);
         return EXIT_FAILED;
     }
     start_log(node.config);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/options.h"
 #include "core/catalog.h"
 #include "core/trail.h"
 #include "http/issuers.h"
@@ -20,7 +21,7 @@
 
 int serve_check_problem(const char *text)
 {
-    fprintf(stderr, "reportd serve: %s\n", text);
+    say_line(stderr, "reportd serve: %s", text);
     return 1;
 }
 
@@ -108,7 +109,7 @@ static int is_configured_source(void *context, const char *source)
 static void print_definition_problem(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    say_line(stderr, "%s", text);
 }
 
 static int check_definitions(const struct config *config)

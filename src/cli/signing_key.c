@@ -199,7 +199,7 @@ int verb_signing_key(int argc, char **argv)
     if (rc == 0)
         rc = run_recorded(&command, &err);
     if (rc < 0)
-        fprintf(stderr, "reportd signing-key: %s\n", err.text);
+        say_line(stderr, "reportd signing-key: %s", err.text);
     config_free(config);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

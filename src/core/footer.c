@@ -11,6 +11,10 @@
 #include "base/str.h"
 #include "core/json_read.h"
 
+/* No result has that many bytes or rows: sums of such numbers do not overflow. The description was
+ * written by a worker, which may have been taken over. */
+static const int64_t place_max = INT64_C(1) << 56;
+
 static const char magic[8] = "rdfoot1\n";
 
 struct trailer {
@@ -142,7 +146,8 @@ static int64_t get_place(struct reading *r, const json_t *object, const char *ke
 {
     const json_t *value = json_object_get(object, key);
 
-    r->ok = r->ok && json_is_integer(value) && json_integer_value(value) >= -1;
+    r->ok = r->ok && json_is_integer(value) && json_integer_value(value) >= -1 &&
+            json_integer_value(value) <= place_max;
     return json_integer_value(value);
 }
 
@@ -230,7 +235,8 @@ static struct footer *read_footer(struct reading *r, const json_t *json)
     footer->index_at = get_place(r, json, "indexAt");
     footer->index_count = get_place(r, json, "indexCount");
     footer->parts = calloc(count + 1, sizeof(footer->parts[0]));
-    r->ok = r->ok && footer->parts != NULL && count > 0 && footer->stride > 0;
+    r->ok = r->ok && footer->parts != NULL && count > 0 && footer->stride > 0 &&
+            footer->index_count <= FOOTER_INDEX_MAX;
     for (size_t i = 0; r->ok && i < count; i++)
         read_footer_part(r, json_array_get(parts, i), &footer->parts[footer->part_count++]);
     return footer;

@@ -83,7 +83,8 @@ static int take_tokens(const struct http *http, const struct http_answer *answer
     json_t *pair = json_loadb(buf_str(&answer->body), answer->body.len, 0, NULL);
     const char *access = json_string_value(json_object_get(pair, "accessToken"));
     const char *refresh = json_string_value(json_object_get(pair, "refreshToken"));
-    char *new_access = access != NULL ? strdup(access) : NULL;
+    bool sendable = access != NULL && token_is_sendable(access);
+    char *new_access = sendable ? strdup(access) : NULL;
     char *new_refresh = refresh != NULL ? strdup(refresh) : NULL;
 
     json_decref(pair);

@@ -24,13 +24,15 @@ static int open_receipt(const struct ctl *ctl, FILE **ret, struct err *err)
     return *ret != NULL ? 0 : err_errno(err, -E_IO, "cannot write %s; nothing was deleted", path);
 }
 
-/* Closes `file`, if it is not NULL. */
+/* Closes `file`, if it is not NULL. A receipt is of letters, digits and marks. */
 static int save_receipt(const struct ctl *ctl, FILE *file, const char *receipt, struct err *err)
 {
     bool good;
 
     if (file == NULL)
         return 0;
+    if (receipt != NULL && str_has_control(receipt))
+        receipt = NULL;
     good = receipt == NULL || fprintf(file, "%s\n", receipt) > 0;
     good = (file == stdout ? fflush(file) : fclose(file)) == 0 && good;
     if (!good)
@@ -87,8 +89,14 @@ static int64_t sum_of(const json_t *deleted)
     const char *state;
     json_t *count;
 
-    json_object_foreach((json_t *)(uintptr_t)deleted, state, count) sum +=
-        json_integer_value(count);
+    json_object_foreach((json_t *)(uintptr_t)deleted, state, count)
+    {
+        int64_t more = json_integer_value(count);
+
+        if (more < 0 || more > INT64_MAX - sum)
+            return INT64_MAX;
+        sum += more;
+    }
     return sum;
 }
 

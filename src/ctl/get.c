@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -211,6 +212,42 @@ static int fetch(struct api *api, struct download *download, const char *path, s
     return rc == 0 ? check_download_digest(download, err) : rc;
 }
 
+/* May the file at `path`, which is open, be written? Not if somebody else made it, who could read
+ * it, or if another download is still writing it. */
+static int claim_part(const char *path, int fd, struct err *err)
+{
+    struct stat st, named;
+
+    if (fstat(fd, &st) != 0)
+        return err_errno(err, -E_IO, "cannot look at %s", path);
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        return err_set(err, -E_IO, "%s is not a file of yours; remove it, or choose another output",
+                       path);
+    /* Once it is ours, it is not the result of a download that has just ended. */
+    if ((flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || lstat(path, &named) != 0 ||
+        named.st_ino != st.st_ino || named.st_dev != st.st_dev)
+        return err_set(err, -E_IO, "another download is writing %s", path);
+    return ftruncate(fd, 0) == 0 ? 0 : err_errno(err, -E_IO, "cannot write %s", path);
+}
+
+/* O_NONBLOCK: something other than a file may be there. */
+static int open_part(const char *path, mode_t mode, int *ret_fd, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, mode);
+    int rc;
+
+    if (fd < 0)
+        return err_errno(err, -E_IO, "cannot create %s", path);
+    rc = claim_part(path, fd, err);
+    if (rc == 0 && (mode & S_IRWXG) == 0)
+        fchmod(fd, mode); /* what a killed download left may be for everybody */
+    if (rc == 0)
+        *ret_fd = fd;
+    else
+        close(fd);
+    return rc;
+}
+
 /* Download into `output`.part and rename it, so that `output` is always complete. An existing file
  * keeps its mode, and until the rename only its owner can read the new one. */
 static int fetch_file(struct api *api, struct download *download, const char *path,
@@ -219,16 +256,17 @@ static int fetch_file(struct api *api, struct download *download, const char *pa
     struct buf part;
     struct stat st;
     bool exists = stat(output, &st) == 0;
-    int rc = 0;
+    int rc;
 
     buf_init(&part, PATH_MAX);
     buf_add_format(&part, "%s.part", output);
     download->path = buf_str(&part);
-    download->fd = open(download->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                        exists ? 0600 : 0666);
-    if (download->fd < 0 || buf_failed(&part)) {
-        rc = err_errno(err, -E_IO, "cannot create %s.part", output);
-    } else {
+    download->fd = -1;
+    if (buf_failed(&part))
+        rc = err_set(err, -E_IO, "the name of %s is too long", output);
+    else
+        rc = open_part(download->path, exists ? 0600 : 0666, &download->fd, err);
+    if (rc == 0) {
         rc = fetch(api, download, path, err);
         if (rc == 0 && exists && fchmod(download->fd, st.st_mode & 07777) != 0)
             rc = err_errno(err, -E_IO, "cannot give %s the mode of %s", download->path, output);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/options.h"
 #include "ctl/commands.h"
 
 /* The body of the request; *ret is yours to free(). */
@@ -42,8 +43,8 @@ int ctl_link(struct ctl *ctl, struct err *err)
     else if (rc == 0 && ctl->options.json != NULL)
         api_print(api);
     else if (rc == 0) {
-        printf("%s%s\n", http_server(api_http(api)), url);
-        fprintf(stderr, "The link works until %s.\n", expires);
+        say_line(stdout, "%s%s", http_server(api_http(api)), url);
+        say_line(stderr, "The link works until %s.", expires);
     }
     json_decref(envelope);
     api_free(api);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/options.h"
 #include "cli/prompt.h"
 #include "ctl/api.h"
 #include "ctl/credentials.h"
@@ -102,9 +103,9 @@ static int login_without(const struct ctl_options *options, const char *server, 
                  ?: api_login_without(*ret, options->key_file, options->token_command, &user, err);
 
     if (rc == 0)
-        fprintf(stderr, "requests to %s are sent as %s, with the %s of %s\n", http_server(*ret),
-                user, secret,
-                options->key_file != NULL ? options->key_file : options->token_command);
+        say_line(stderr, "requests to %s are sent as %s, with the %s of %s", http_server(*ret),
+                 user, secret,
+                 options->key_file != NULL ? options->key_file : options->token_command);
     free(user);
     return rc;
 }

@@ -373,8 +373,9 @@ static int read_page(struct api *api, struct page *ret, struct err *err)
         answer.end--;
     if (slice_member(answer, "result", &result) && slice_is(result, "true") &&
         slice_member(answer, "recordCount", &number) && slice_number(number, &ret->count) &&
-        slice_member(answer, "data", &data) && slice_member(data, "totalRows", &number) &&
-        slice_number(number, &ret->total) && slice_member(data, "columns", &ret->columns) &&
+        ret->count >= 0 && slice_member(answer, "data", &data) &&
+        slice_member(data, "totalRows", &number) && slice_number(number, &ret->total) &&
+        ret->total >= 0 && slice_member(data, "columns", &ret->columns) &&
         slice_member(data, "rows", &ret->rows))
         return 0;
     rc = api_envelope(api, &envelope, err);
@@ -389,9 +390,13 @@ static int get_page(struct api *api, const char *reference, int64_t from, int64_
     struct http_request request = {.method = "GET", .path = path, .repeatable = true};
     int rc = api_reference_path("Report/Rows", reference, base, err);
 
+    count = count < PAGE_ROWS ? count : PAGE_ROWS;
     snprintf(path, sizeof(path), "%s&from=%lld&count=%lld", base, (long long)from,
-             (long long)(count < PAGE_ROWS ? count : PAGE_ROWS));
-    return rc ?: api_call(api, &request, NULL, err) ?: read_page(api, ret, err);
+             (long long)count);
+    rc = rc ?: api_call(api, &request, NULL, err) ?: read_page(api, ret, err);
+    if (rc == 0 && ret->count > 0 && (ret->count > count || ret->count > ret->total - from))
+        rc = api_unexpected(api, err);
+    return rc;
 }
 
 static int read_page_number(const char *text, int64_t least, int64_t *ret, struct err *err)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/guid.h"
 #include "base/str.h"
+#include "cli/options.h"
 #include "ctl/commands.h"
 #include "ctl/progress.h"
 #include "ctl/signal.h"
@@ -24,6 +25,7 @@ static void show_progress(struct progress *progress, struct http *http)
     int64_t rows, position;
 
     str_copy(name, sizeof(name), state != NULL ? state : "incomplete");
+    str_plain(name);
     rows = http_header_number(http, "X-Report-Rows", 0);
     position = http_header_number(http, "X-Report-Queue-Position", 0);
     if (position > 0)
@@ -80,7 +82,7 @@ static int wait_for(struct api *api, const char *reference, struct err *err)
             show_progress(&progress, api_http(api));
             /* A server that does not support `Prefer: wait` must not be polled without a pause. */
             if (clock_mono_ms() - began < 500)
-                signal_sleep(1000 * http_header_number(api_http(api), "Retry-After", 1));
+                http_pause(api_http(api), 1);
             if (signal_came())
                 rc = err_set(err, -E_CANCELLED, "interrupted");
             if (!progress.live)
@@ -163,12 +165,8 @@ static void show_active(const json_t *refusal)
 
     json_array_foreach(active, i, one)
     {
-        const char *reference = json_string_value(json_object_get(one, "reference"));
-        const char *state = json_string_value(json_object_get(one, "state"));
-        const char *name = json_string_value(json_object_get(one, "reportName"));
-
-        fprintf(stderr, "  %s  %-10s  %s\n", reference != NULL ? reference : "?",
-                state != NULL ? state : "?", name != NULL ? name : "?");
+        fprintf(stderr, "  %s  %-10s  %s\n", step_text_of(one, "reference"),
+                step_text_of(one, "state"), step_text_of(one, "reportName"));
     }
 }
 
@@ -263,7 +261,7 @@ static int clean_up(struct api *api, const char *reference, bool complete, int r
         signal_clear();
     api_mute(api);
     if (step_delete(api, "Report", reference, &why) != 0) {
-        fprintf(stderr, "reportctl: %s is not deleted: %s\n", reference, why.text);
+        say_line(stderr, "reportctl: %s is not deleted: %s", reference, why.text);
         if (rc == 0) {
             *err = why;
             rc = why.code;

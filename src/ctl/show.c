@@ -18,14 +18,20 @@ enum {
     COUNTED_MAX = 1000,
 };
 
-const char *step_text_of(const json_t *object, const char *member)
+/* The text, plain; "": it is none. */
+static const char *show_text(const json_t *value)
 {
-    const char *text = json_string_value(json_object_get(object, member));
+    const char *text = json_string_value(value);
 
     if (text == NULL)
         return "";
     str_plain((char *)(uintptr_t)text); /* it is only shown */
     return text;
+}
+
+const char *step_text_of(const json_t *object, const char *member)
+{
+    return show_text(json_object_get(object, member));
 }
 
 long long step_number_of(const json_t *object, const char *member)
@@ -60,6 +66,7 @@ static void print_status(struct http *http, const char *data, const char *messag
         return;
     }
     str_copy(state, sizeof(state), header != NULL ? header : data);
+    str_plain(state);
     position = http_header_number(http, "X-Report-Queue-Position", 0);
     if (position > 0)
         printf("%s, number %lld in the queue\n", state, (long long)position);
@@ -162,7 +169,8 @@ static void print_what(const json_t *report)
 static void print_reports(const json_t *data, bool admin)
 {
     const int width = admin ? 16 : 0;
-    long long total = step_number_of(data, "totalCount"), last;
+    long long total = step_number_of(data, "totalCount");
+    double last; /* whatever the server says, it does not overflow */
     const json_t *reports = json_object_get(data, "reports");
     const json_t *report;
     size_t i;
@@ -182,11 +190,12 @@ static void print_reports(const json_t *data, bool admin)
             printf("%-*s  ", width, step_text_of(report, "user"));
         print_what(report);
     }
-    last = (step_number_of(data, "pageNumber") - 1) * step_number_of(data, "pageSize") +
-           (long long)json_array_size(reports);
+    last = ((double)step_number_of(data, "pageNumber") - 1) *
+               (double)step_number_of(data, "pageSize") +
+           (double)json_array_size(reports);
     /* doc/api.md: of all users' reports no more are counted */
     fprintf(stderr, "%zu of %lld%s reports\n", json_array_size(reports), total,
-            admin && total >= COUNTED_MAX && total > last ? " or more" : "");
+            admin && total >= COUNTED_MAX && (double)total > last ? " or more" : "");
 }
 
 int ctl_list(struct ctl *ctl, struct err *err)
@@ -264,8 +273,7 @@ static void print_parameter(const json_t *parameter)
     add_member(&line, parameter, "default", ", default ");
     buf_add_char(&line, ')');
     json_array_foreach(allowed, i, value)
-        buf_add_format(&line, "%s%.*s", i == 0 ? ": " : " | ", (int)json_string_length(value),
-                       json_is_string(value) ? json_string_value(value) : "");
+        buf_add_format(&line, "%s%s", i == 0 ? ": " : " | ", show_text(value));
     add_member(&line, parameter, "values", ": reportctl types ");
     add_member(&line, parameter, "description", "  ");
     print_indented(buf_str(&line));

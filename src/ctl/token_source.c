@@ -21,16 +21,15 @@ enum {
 static const char key_prefix[] = "rdk_";
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Otherwise a value could smuggle in another header. */
-static bool is_header_text(const char *text)
+bool token_is_sendable(const char *text)
 {
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text <= ' ' || *text > '~')
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~')
             return false;
     }
-    return true;
+    return len > 0 && len <= TOKEN_MAX;
 }
 
 /* Read the first line, without surrounding blanks; *ret is yours. */
@@ -127,7 +126,7 @@ int token_from_command(const char *command, char **ret, struct err *err)
         *err = why;
         rc = end;
     }
-    if (rc == 0 && !is_header_text(text))
+    if (rc == 0 && !token_is_sendable(text))
         rc = err_set(err, -E_AUTH, "the output of the token command is not a token");
     if (rc == 0)
         *ret = text;
@@ -143,7 +142,7 @@ int token_from_environment(const char **ret, struct err *err)
     *ret = NULL;
     if (text == NULL || *text == '\0')
         return 0;
-    if (strlen(text) > TOKEN_MAX || !is_header_text(text))
+    if (!token_is_sendable(text))
         return err_set(err, -E_INVALID, TOKEN_VARIABLE " is not a token");
     *ret = text;
     return 0;

@@ -18,5 +18,7 @@ int token_from_command(const char *command, char **ret, struct err *err);
  * -E_INVALID: it is not a token. */
 int token_from_environment(const char **ret, struct err *err);
 
+/* May it be sent in a header? Otherwise a value could smuggle in another header, or a request. */
+bool token_is_sendable(const char *text);
 /* Is an API key or an access token in `text`? */
 bool token_is_in(const char *text);

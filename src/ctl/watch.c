@@ -48,7 +48,7 @@ static void take_event(struct watch *watch)
     json_t *event = json_loads(buf_str(&watch->data), 0, NULL);
 
     watch->heard = true;
-    if (watch->json)
+    if (event != NULL && watch->json)
         printf("%s\n", buf_str(&watch->data));
     else if (event != NULL)
         print_event(event);
@@ -65,7 +65,7 @@ static void take_event_line(struct watch *watch)
         take_event(watch);
     else if (str_starts(line, "data: "))
         buf_add_str(&watch->data, line + strlen("data: "));
-    else if (str_starts(line, "id: "))
+    else if (str_starts(line, "id: ") && !str_has_control(line)) /* it is sent in a header */
         str_copy(watch->id, sizeof(watch->id), line + strlen("id: "));
     buf_reset(&watch->line);
 }

@@ -304,14 +304,23 @@ int wire_send_answer(int socket, const struct wire_answer *answer, struct err *e
     return rc < 0 ? rc : 0;
 }
 
+/* No result has more rows or bytes: sizes and sums that are calculated from them do not
+ * overflow. */
+static const int64_t count_max = INT64_C(1) << 48;
+
+static bool is_count(int64_t value)
+{
+    return value >= 0 && value <= count_max;
+}
+
 static bool is_answer(const struct wire_answer *answer, size_t len)
 {
     return len == sizeof(*answer) &&
            (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
-           answer->outcome < WIRE_OUTCOME_COUNT && answer->spent <= 1 && answer->rows >= 0 &&
-           (answer->outcome != WIRE_AGAIN || answer->spent == 1) && answer->bytes >= 0 &&
-           answer->footer > INT64_MIN && answer->footer <= INT64_MAX - answer->bytes &&
-           answer->unsynced >= 0 && answer->runs >= 0 && is_message(answer->message) &&
+           answer->outcome < WIRE_OUTCOME_COUNT && answer->spent <= 1 &&
+           (answer->outcome != WIRE_AGAIN || answer->spent == 1) && is_count(answer->rows) &&
+           is_count(answer->bytes) && answer->footer >= -count_max && answer->footer <= count_max &&
+           is_count(answer->unsynced) && is_count(answer->runs) && is_message(answer->message) &&
            is_message(answer->detail);
 }
 

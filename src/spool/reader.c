@@ -118,7 +118,7 @@ static ssize_t read_stored(void *context, int64_t at, void *out, size_t max, str
 {
     struct spool_reader *reader = context;
 
-    if (at >= reader->stored)
+    if (at < 0 || at >= reader->stored)
         return 0;
     if (reader->memory != NULL)
         return read_from_memory(reader, at, out, max);

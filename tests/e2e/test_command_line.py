@@ -135,6 +135,21 @@ def test_a_variable_that_stands_for_no_key_is_warned_of(tmp_path, monkeypatch, v
     assert said[:2] == [line for line in said if "warning" in line] and "secret" not in "".join(warnings)
 
 
+ESCAPES = "no\x1b[2J\x9b31m\u202efile"
+REPORT = "01a2b3c4-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize("words", [["serve"], ["serve", "--check"], ["check"], ["try", "R"], ["fsck"], ["backup", "to"], ["restore", "from"], ["migrate", ESCAPES],
+                                   ["user", "list"], ["key", "list"], ["group", "list"], ["signing-key", "list"], ["trail", "find", REPORT],
+                                   ["receipt", ESCAPES], ["user", ESCAPES], ["check", "--" + ESCAPES], [ESCAPES]], ids=lambda words: words[0][:12])
+def test_what_is_wrong_is_told_without_what_a_terminal_obeys(words):
+    """Names of files may be others' inventions: a shell's `*` has all of them."""
+    configured = words + (["-c", ESCAPES] if words[0] not in ("receipt", ESCAPES) and words[-1] != "--" + ESCAPES else [])
+    said = run(REPORTD, *configured)
+    assert said.returncode != 0 and said.stderr
+    assert not [letter for letter in said.stdout + said.stderr if letter in "\x1b\x9b\u202e"], said.stderr
+
+
 @pytest.mark.parametrize("target, installs", [("build", None), ("programs", None), ("unit-programs", None), ("install", None),
                                               ("demo", ""), ("run", ""), ("check", " test"), ("lint", " test"), ("demo-cluster", " test")])
 def test_building_installs_nothing_and_what_a_person_types_first_does(target, installs):

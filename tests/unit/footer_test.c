@@ -113,12 +113,70 @@ static void a_footer_that_was_changed_is_not_read(void **state)
     free(text);
 }
 
+/* A worker that was taken over describes its result as it likes: where the server would read is
+ * checked. `set` alters a description that is read. */
+static bool reads(void (*set)(struct footer *footer))
+{
+    struct footer_column column = {.name = (char *)"x", .leaf = (char *)"x"};
+    struct footer_part part = {
+        .name = (char *)"results", .end = 10, .rows = 1, .columns = &column, .column_count = 1};
+    struct footer footer = {.parts = &part, .part_count = 1, .stride = FOOTER_STRIDE};
+    struct footer *got = NULL;
+    struct buf text;
+    int64_t at;
+    size_t len;
+    int rc;
+
+    set(&footer);
+    buf_init(&text, FOOTER_TEXT_MAX);
+    assert_int_equal(footer_write(&footer, &text, NULL), 0);
+    assert_int_equal(footer_find((const uint8_t *)text.data + text.len - FOOTER_TRAILER,
+                                 (int64_t)text.len, &at, &len, NULL),
+                     0);
+    rc = footer_read(text.data + at, len, (const uint8_t *)text.data + text.len - FOOTER_TRAILER,
+                     &got, NULL);
+    footer_free(got);
+    buf_done(&text);
+    return rc == 0;
+}
+
+static void as_it_is(struct footer *footer)
+{
+    footer->index_count = FOOTER_INDEX_MAX;
+}
+
+static void index_at_the_end_of_numbers(struct footer *footer)
+{
+    footer->index_count = 2;
+    footer->index_at = INT64_MAX - 7;
+}
+
+static void endless_index(struct footer *footer)
+{
+    footer->index_count = INT64_MAX / 8;
+}
+
+static void endless_rows(struct footer *footer)
+{
+    footer->parts[0].rows = INT64_MAX;
+}
+
+static void a_footer_that_is_true_of_no_result_is_not_read(void **state)
+{
+    (void)state;
+    assert_true(reads(as_it_is));
+    assert_false(reads(index_at_the_end_of_numbers));
+    assert_false(reads(endless_index));
+    assert_false(reads(endless_rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_result_says_what_its_columns_hold),
         TEST(the_index_of_a_long_result_is_bounded),
         TEST(a_footer_that_was_changed_is_not_read),
+        TEST(a_footer_that_is_true_of_no_result_is_not_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -476,12 +476,13 @@ static void answers_that_are_none_are_refused(void **state)
 {
     struct bench *b = *state;
     const struct wire_answer good = {.head.type = WIRE_DONE, .outcome = WIRE_FAILED};
-    struct wire_answer bad[11], got;
+    enum { COUNT = 15 };
+    struct wire_answer bad[COUNT], got;
     const int fds[] = {b->null};
     char longer[sizeof(good) + 1] = {0};
     struct err err;
 
-    for (int i = 0; i < 11; i++)
+    for (int i = 0; i < COUNT; i++)
         bad[i] = good;
     bad[0].head.type = WIRE_RUN;
     bad[1].head.type = WIRE_DONE + 1;
@@ -494,7 +495,11 @@ static void answers_that_are_none_are_refused(void **state)
     bad[8].footer = INT64_MIN;
     bad[9].outcome = WIRE_AGAIN; /* and it goes on */
     bad[10].bytes = INT64_MAX, bad[10].footer = 1;
-    for (int i = 0; i < 11; i++) {
+    bad[11].rows = INT64_MAX; /* metrics have sums of them */
+    bad[12].bytes = INT64_C(1) << 62;
+    bad[13].footer = -INT64_MAX;
+    bad[14].runs = INT64_MAX;
+    for (int i = 0; i < COUNT; i++) {
         send_raw(b->pair[1], &bad[i], sizeof(bad[i]), NULL, 0);
         assert_int_equal(wire_receive_answer(b->pair[0], &got, &err), -E_IO);
     }
