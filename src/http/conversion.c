@@ -17,6 +17,7 @@
 enum {
     THREADS = 2,
     BLOCK_MAX = 1 << 30, /* bytes that one row may become */
+    HASH_STEP = 16 << 10,
 };
 
 struct conversions {
@@ -41,7 +42,8 @@ struct conversion {
     struct footer *footer;
     struct form_writer *writer; /* NULL: before the first block */
     struct encoder *encoder;    /* NULL: identity */
-    EVP_MD_CTX *hash;           /* of JSON; NULL: another form */
+    EVP_MD_CTX *hash;           /* of the JSON as it is stored; NULL: not compared */
+    int64_t hashed;             /* bytes of it, from the first one on */
     char date[CLOCK_DATE_TEXT];
     struct buf plain; /* input of the encoder */
     int64_t count;    /* elements of a window */
@@ -92,10 +94,51 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
     return spool_reader_read(conversion->reader, at, out, max, err);
 }
 
+static void hash_some(struct conversion *conversion, const void *bytes, size_t len)
+{
+    EVP_DigestUpdate(conversion->hash, bytes, len);
+    conversion->hashed += (int64_t)len;
+}
+
+/* Read what the form leaves out, up to that offset, only to hash it. */
+static int hash_until(struct conversion *conversion, int64_t at, struct err *err)
+{
+    char bytes[HASH_STEP];
+    int rc = 0;
+
+    while (rc == 0 && conversion->hashed < at) {
+        int64_t left = at - conversion->hashed;
+        size_t len = left < HASH_STEP ? (size_t)left : HASH_STEP;
+
+        rc = spool_read_all(read_some, conversion, conversion->hashed, bytes, len, err);
+        if (rc == 0)
+            hash_some(conversion, bytes, len);
+    }
+    return rc;
+}
+
+/* Hash what was read from that offset on: each byte of the JSON once, in order. */
+static int hash_stored(struct conversion *conversion, int64_t at, const char *bytes, size_t len,
+                       struct err *err)
+{
+    int64_t size = spool_reader_size(conversion->reader), end = at + (int64_t)len;
+    int rc;
+
+    end = end < size ? end : size;
+    if (conversion->hash == NULL || at >= size || end <= conversion->hashed)
+        return 0;
+    rc = hash_until(conversion, at, err);
+    if (rc == 0)
+        hash_some(conversion, bytes + (conversion->hashed - at),
+                  (size_t)(end - conversion->hashed));
+    return rc;
+}
+
 /* A form_read_fn. */
 static int read_stored_result(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
-    return spool_read_all(read_some, context, at, out, len, err);
+    return spool_read_all(read_some, context, at, out, len, err)
+               ?: hash_stored(context, at, out, len, err);
 }
 
 bool result_date(const char *head, size_t len, char out[CLOCK_DATE_TEXT])
@@ -173,8 +216,14 @@ static int make_window(struct conversion *conversion, struct buf *out, struct er
     return rc;
 }
 
+/* A value that was changed would show in no form. Frames and encrypted chunks are checked as they
+ * are read, which is enough for a form. NDJSON is made faster than a digest. */
 static int open_hash(struct conversion *conversion, struct err *err)
 {
+    enum form form = conversion->spec.form;
+
+    if (form == FORM_NDJSON || (form != FORM_JSON && spool_reader_is_checked(conversion->reader)))
+        return 0;
     conversion->hash = EVP_MD_CTX_new();
     if (conversion->hash == NULL || EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) != 1)
         return err_set(err, -E_NOMEM, "Out of memory.");
@@ -187,8 +236,10 @@ static int open_writer(struct conversion *conversion, struct err *err)
     bool json = conversion->spec.form == FORM_JSON;
     int64_t size = json ? spool_reader_size(conversion->reader) : -1;
     struct form_spec spec;
-    int rc = json ? open_hash(conversion, err) : read_stored_footer(conversion, err);
+    int rc = open_hash(conversion, err);
 
+    if (rc == 0 && !json)
+        rc = read_stored_footer(conversion, err);
     rc = rc ?: read_date(conversion, err);
     if (rc == 0 && conversion->spec.coding != CODING_IDENTITY)
         rc = encoder_new(conversion->spec.coding, size, &conversion->encoder, err);
@@ -196,17 +247,17 @@ static int open_writer(struct conversion *conversion, struct err *err)
     return rc ?: form_new(&spec, &conversion->writer, err);
 }
 
-/* Of JSON: are the bytes those that were written? Checked before the last ones are sent. */
-static int check_stored_digest(struct conversion *conversion, bool more, struct err *err)
+/* Are the bytes those that were written? Checked before the last ones are sent. */
+static int check_stored_digest(struct conversion *conversion, struct err *err)
 {
-    const struct buf *plain = &conversion->plain;
     uint8_t digest[EVP_MAX_MD_SIZE];
+    int rc;
 
     if (conversion->hash == NULL)
         return 0;
-    EVP_DigestUpdate(conversion->hash, plain->data, plain->len);
-    if (more)
-        return 0;
+    rc = hash_until(conversion, spool_reader_size(conversion->reader), err);
+    if (rc < 0)
+        return rc;
     EVP_DigestFinal_ex(conversion->hash, digest, NULL);
     return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0
                ? 0
@@ -214,20 +265,20 @@ static int check_stored_digest(struct conversion *conversion, bool more, struct 
 }
 
 /* The first block is flushed, so that the first byte is sent soon. */
-static int encode_block(struct conversion *conversion, bool first, struct buf *out, struct err *err)
+static int write_block(struct conversion *conversion, bool first, struct buf *out, struct err *err)
 {
-    struct buf *plain = &conversion->plain;
+    struct buf *plain = conversion->encoder != NULL ? &conversion->plain : out;
     enum encode how = first ? ENCODE_FLUSH : ENCODE_MORE;
-    int more, rc;
+    int more, rc = 0;
 
     buf_reset(plain);
     more = form_more(conversion->writer, plain, err);
-    if (more < 0)
-        return more;
-    if (more == 0)
+    if (more == 0) {
         how = ENCODE_END;
-    rc = check_stored_digest(conversion, more > 0, err);
-    rc = rc ?: encoder_add(conversion->encoder, plain->data, plain->len, how, out, err);
+        rc = check_stored_digest(conversion, err);
+    }
+    if (more >= 0 && rc == 0 && conversion->encoder != NULL)
+        rc = encoder_add(conversion->encoder, plain->data, plain->len, how, out, err);
     return rc ?: more;
 }
 
@@ -243,9 +294,7 @@ static int fill_block(struct conversion *conversion, struct buf *out, struct err
         return make_window(conversion, out, err);
     if (first)
         rc = open_writer(conversion, err);
-    if (rc == 0 && conversion->encoder != NULL)
-        return encode_block(conversion, first, out, err);
-    return rc ?: form_more(conversion->writer, out, err);
+    return rc ?: write_block(conversion, first, out, err);
 }
 
 static struct block *other_block(struct conversion *conversion)

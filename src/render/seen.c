@@ -87,9 +87,9 @@ void seen_add_text(struct seen *seen, const struct source_value *value)
     const char *text = value->text.data;
     size_t len = value->text.len;
 
-    if ((int64_t)len > seen->longest) {
-        int64_t units = value->kind == SOURCE_BLOB ? (int64_t)(len + 2) / 3 * 4 /* base64 */
-                                                   : utf16_units(text, len);
+    if (seen_length_max(value) > seen->longest) {
+        int64_t units =
+            value->kind == SOURCE_BLOB ? seen_length_max(value) : utf16_units(text, len);
 
         if (units > seen->longest)
             seen->longest = units;

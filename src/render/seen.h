@@ -18,13 +18,21 @@ struct seen {
 /* seen_add() of a text that may say something new. */
 void seen_add_text(struct seen *seen, const struct source_value *value);
 
+/* The maximum of the characters that the text or blob is printed with, which is in base64. */
+static inline int64_t seen_length_max(const struct source_value *value)
+{
+    size_t len = value->text.len;
+
+    return (int64_t)(value->kind == SOURCE_BLOB ? (len + 2) / 3 * 4 : len);
+}
+
 /* Inline, because every value of a report passes through it. */
 static inline void seen_add(struct seen *seen, const struct source_value *value)
 {
     if ((seen->kinds & 1u << value->kind) == 0)
         seen->kinds |= 1u << value->kind;
     if (value->kind >= SOURCE_TEXT &&
-        (!seen->not_dates || !seen->not_timestamps || (int64_t)value->text.len > seen->longest))
+        (!seen->not_dates || !seen->not_timestamps || seen_length_max(value) > seen->longest))
         seen_add_text(seen, value);
 }
 

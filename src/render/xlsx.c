@@ -45,8 +45,11 @@ struct xlsx {
 
 /* ---- sheets and their names ---- */
 
+/* Excel keeps "History" for itself, and exceljs reads no workbook with such a sheet. */
 static bool is_sheet_name_taken(const struct xlsx *xlsx, const char *name)
 {
+    if (str_eq_nocase(name, "History"))
+        return true;
     for (size_t i = 0; i < xlsx->sheet_count; i++) {
         if (str_eq_nocase(xlsx->names[i], name))
             return true;

@@ -28,7 +28,7 @@ def told(new_server):
     select = ", ".join(f'{sql} AS "{name}"' for name, sql in COLUMNS.items())
     (server.reports / "Told.sql").write_text(
         f"-- report: Told\n-- source: data\n{HEADER}-- results\nWITH t(n, v) AS (VALUES {rows}) SELECT {select} FROM t ORDER BY n;\n"
-        "-- set: more\nSELECT 1 AS \"one\";\n-- summary\nSELECT 2 AS \"two\"\n")
+        "-- set: more\nSELECT 1 AS \"one\";\n-- set: History\nSELECT 3 AS \"three\";\n-- summary\nSELECT 2 AS \"two\"\n")
     client = server.start().client("alice")
     return client, client.complete("Told")
 
@@ -63,7 +63,7 @@ def exceljs(path):
 def test_libre_office_shows_the_values(told, tmp_path):
     client, reference = told
     sheets = libre_office(save(client, reference, tmp_path / "told.xlsx"))
-    assert set(sheets) == {"results", "more", "summary", "about"}
+    assert set(sheets) == {"results", "more", "History 2", "summary", "about"}
     assert sheets["more"] == [["one"], ["1"]] and sheets["summary"] == [["two"], ["2"]]
     assert sheets["about"][0] == ["reportName", "Told"]
     expected = read_csv(whole(client, reference, "csv"))
@@ -81,7 +81,7 @@ def test_libre_office_shows_the_values(told, tmp_path):
 def test_exceljs_reads_the_values(told, tmp_path):
     client, reference = told
     sheets = exceljs(save(client, reference, tmp_path / "told.xlsx"))
-    assert set(sheets) == {"results", "more", "summary", "about"}
+    assert set(sheets) == {"results", "more", "History 2", "summary", "about"}
     found = [json.loads(text) for text in elements(client, reference)]
     assert sheets["results"][0] == list(COLUMNS) and len(sheets["results"]) == len(found) + 1
     for row, element in zip(sheets["results"][1:], found):

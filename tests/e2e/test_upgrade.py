@@ -3,6 +3,7 @@
 Their server was killed in the middle of a DELETE while a report ran and another was queued. The clock is that of then."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from fake_clock import MINUTE
 from harness import Client, Server, failed, poll, refused
 from stores import store_of
+from test_links import ask as ask_link, follow, link_of
 from version_before import DATA
 
 # What was loaded from a dump is to be the database itself, not a copy of it.
@@ -17,6 +19,8 @@ NO_COPY = """UPDATE reportd.identity SET home = (SELECT system_identifier || '/'
              WHERE datname = current_database())"""
 
 ARCHIVES = sorted(path.name for path in DATA.glob("*.tar.xz"))
+JSON_ALONE = ("sqlite-7.tar.xz", "postgres-files-10.tar.xz", "postgres-rows-10.tar.xz")  # nothing is stored after it
+SLOW = JSON_ALONE[1]  # in `make check-slow`
 
 
 class Before:
@@ -40,7 +44,11 @@ class Before:
         return self.server.client(name, self.expected["password"])
 
 
-@pytest.fixture(params=ARCHIVES)
+def cases(archives):
+    return [pytest.param(name, marks=pytest.mark.slow) if name == SLOW else name for name in archives]
+
+
+@pytest.fixture(params=cases(ARCHIVES))
 def before(request, tmp_path, clock, shared_postgres):
     made = Before(tmp_path, request.param, clock, shared_postgres)
     yield made
@@ -90,6 +98,47 @@ def test_every_report_is_as_the_version_before_has_left_it(before):
     done = subprocess.run([*before.server.program, "fsck", "-c", "reportd.conf"], cwd=before.server.folder,
                           env=before.server.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def parameters_of(result):
+    """As they were ordered: texts."""
+    given = {name: value for name, value in result["parameters"].items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+
+
+def but_for_the_time(content):
+    return re.sub(rb'"generatedDate":"[^"]*"', b"", content)
+
+
+def test_the_same_report_has_the_same_json(before):
+    """Byte by byte, except for the time. So clients do not notice what is stored after the JSON."""
+    before.server.start()
+    alice = before.client("alice")
+    results = [(before.results / reference).read_bytes() for reference, report in before.reports.items() if report["status"]["data"] == "complete"]
+    assert len(results) >= 5
+    for content in results:
+        result = json.loads(content)["data"]
+        again = alice.result(alice.complete(result["reportName"], **parameters_of(result)))
+        assert but_for_the_time(again.content) == but_for_the_time(content), result["reportName"]
+        assert int(again.headers["Content-Length"]) == len(content)
+
+
+@pytest.mark.parametrize("before", cases(JSON_ALONE), indirect=True)
+def test_a_result_without_a_footer_is_json_in_every_way_that_json_is_sent(before):
+    before.server.start()
+    alice = before.client("alice")
+    for reference, report in before.reports.items():
+        if report["status"]["data"] != "complete":
+            continue
+        content = (before.results / reference).read_bytes()
+        assert alice.result(reference, {"Range": "bytes=5-9"}).content == content[5:10]
+        assert alice.result(reference, {"Accept-Encoding": "gzip"}).content == content
+        assert follow(link_of(alice, reference)).content == content
+        assert alice.result(reference, {"If-None-Match": report["headers"]["ETag"]}).status_code == 304
+        for form in ("ndjson", "csv", "xlsx"):
+            refused(alice.get("/Report", params={"reference": reference, "format": form}), "older version", form)
+            refused(ask_link(alice, reference, format=form), "older version")
+        refused(alice.get("/Report/Rows", params={"reference": reference}), "older version")
 
 
 def test_users_and_sessions_are_as_the_version_before_has_left_them(before):

@@ -142,14 +142,14 @@ def test_every_nesting_is_that_of_csv(new_server):
 
 
 def test_each_set_has_a_sheet_then_summary_and_about(report):
-    sets = ["about", "aNameOfMoreThanThirtyOneCharacters", "aNameOfMoreThanThirtyOneCharactersToo", "empty"]
+    sets = ["about", "history", "aNameOfMoreThanThirtyOneCharacters", "aNameOfMoreThanThirtyOneCharactersToo", "empty"]
     sections = "-- results\nSELECT 1 AS id, :Name AS name WHERE 'a' NOT IN (:Days) AND (:Price > 1 OR :Gone IS NULL);\n" + "".join(
         f"-- set: {name}\nSELECT 2 AS \"two\", 'x' AS \"things[].name\"{' WHERE 0' if name == 'empty' else ''};\n" for name in sets)
     sections += "-- summary\nSELECT 3 AS three, 'a' AS \"list[].of\" UNION ALL SELECT 3, 'b'\n"
     header = "-- column: id \"The \"\"id\"\" <&>\" AUD\n-- parameter: Name string\n-- parameter: Days list(date)\n-- parameter: Price decimal\n-- parameter: Gone integer\n"
     client, reference = report(sections + "\n", header, Name="<O'Neill> & \"Co\"", Days="2024-01-01,2024-01-02", Price="12.50")
     book = workbook(client, reference, labels="1")
-    names = ["results", "about", "aNameOfMoreThanThirtyOneCharact", "aNameOfMoreThanThirtyOneChara 2", "empty", "summary", "about 2"]
+    names = ["results", "about", "history 2", "aNameOfMoreThanThirtyOneCharact", "aNameOfMoreThanThirtyOneChara 2", "empty", "summary", "about 2"]
     assert list(book) == names
     plain = {name: [[cell.value for cell in row] for row in rows] for name, rows in book.items()}
     assert plain["results"] == [["The \"id\" <&>", "name"], [1, "<O'Neill> & \"Co\""]]
@@ -184,6 +184,14 @@ def test_a_text_that_no_cell_holds_is_refused_by_its_column(report):
         else:
             refused(get(client, reference, "xlsx"), "'accounts.note'", "32768", "32767", "CSV")
             assert whole(client, reference, "csv").count("\n") == 2
+
+
+def test_a_blob_that_no_cell_holds_in_base64_is_refused_by_its_column(report):
+    """24,573 bytes are 32,764 characters; one byte more makes 32,768, though it is less than those."""
+    client, reference = report("-- results\nSELECT zeroblob(24573) AS scan UNION ALL SELECT zeroblob(24573)")
+    assert [len(text_of(row[0])) for row in workbook(client, reference)["results"][1:]] == [32764, 32764]
+    client, reference = report("-- results\nSELECT zeroblob(24573) AS scan UNION ALL SELECT zeroblob(24574)")
+    refused(get(client, reference, "xlsx"), "'scan' has a text of 32768 characters")
 
 
 @pytest.mark.parametrize("number, fits", [("printf('%.32764c', '7')", True), ("printf('%.32765c', '7')", False), ("'1e999'", True),
