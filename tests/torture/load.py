@@ -20,6 +20,7 @@ SMALL_ETAG = 200  # remembered Status tags
 # What is done how often.
 OPERATIONS = {
     "submit": 22, "twins": 3, "status": 22, "wait": 8, "poll": 5, "get": 14, "head": 2, "range": 6, "form": 7, "window": 5,
+    "link": 5,
     "delete": 12, "delete many": 1, "list": 6, "page": 2, "filter": 2,
 }
 # Which reports are ordered how often.
@@ -70,6 +71,7 @@ class Book:
         self.dead = deque(maxlen=REMEMBERED)
         self.keys = deque(maxlen=8)
         self.requests = {}
+        self.links = {}  # reference: where a link to its result is, and in which form
         self.ever = set()
         self.key_count = 0
 
@@ -338,15 +340,36 @@ class Caller:
         """The result in another form and coding, or the beginning of it."""
         answer = self.connection.call("GET", f"/Report?reference={reference}&format={form}",
                                       self.book.login.headers() | {"Accept-Encoding": coding})
-        said, facts = self.not_converted(answer), {}
-        if answer.status == 200 and "ETag" in answer.headers:
-            said, facts = "complete", {"form": form}
-            request = self.book.requests.get(reference)
-            if request is not None:
-                coding = answer.headers.get("Content-Encoding", "identity")
-                facts["wrong"] = self.contents.coded_form_is_wrong(coding, form, self.book.user, *request, answer.body,
-                                                                   answer.why is None)
+        said, facts = self.converted(answer, reference, form)
         return self.learned("form", answer, said, reference, **facts)
+
+    def converted(self, answer, reference, form):
+        if answer.status != 200 or "ETag" not in answer.headers:
+            return self.not_converted(answer), {}
+        facts, request = {"form": form}, self.book.requests.get(reference)
+        if request is not None:
+            coding = answer.headers.get("Content-Encoding", "identity")
+            facts["wrong"] = self.contents.coded_form_is_wrong(coding, form, self.book.user, *request, answer.body, answer.why is None)
+        return "complete", facts
+
+    def link(self, reference, form):
+        """Make a link, which is followed from then on, too, when the report is dead."""
+        headers = self.book.login.headers() | {"Content-Type": "application/json"}
+        answer = self.connection.call("POST", "/Report/Link", headers, json.dumps({"reference": reference, "format": form}))
+        said = self.not_converted(answer)
+        if answer.status == 200 and answer.why is None and answer.json.get("result") is True:
+            said = "complete"
+            self.book.links[reference] = answer.json["data"]["url"], form
+        return self.learned("link", answer, said, reference)
+
+    def follow(self, reference):
+        """The link to its result, if there is one. That it is dead says nothing of the report: it may be too old."""
+        path, form = self.book.links.get(reference, (None, None))
+        if path is None:
+            return
+        answer = self.connection.call("GET", path, {})
+        said, facts = ("no link", {}) if answer.status == 404 else self.converted(answer, reference, form)
+        self.learned("follow", answer, said, reference, **facts)
 
     def window(self, reference, first, count):
         answer = self.connection.call("GET", f"/Report/Rows?reference={reference}&from={first}&count={count}",
@@ -507,8 +530,10 @@ class Client(threading.Thread):
     def about_one(self, draw, reference):
         caller, operation = self.caller, draw.operation
         if operation == "delete":
-            if caller.delete(reference) == "deleted" and caller.is_clustered():
-                caller.ask_all(reference)
+            if caller.delete(reference) == "deleted":
+                caller.follow(reference)
+                if caller.is_clustered():
+                    caller.ask_all(reference)
         elif operation == "get":
             caller.get(reference)
         elif operation == "head":
@@ -518,6 +543,10 @@ class Client(threading.Thread):
             caller.get(reference, span=(first, first + int(3000 * draw.wait)))
         elif operation == "form":
             caller.form(reference, FORMS[int(draw.other * len(FORMS))], CODINGS[int(draw.wait * len(CODINGS))])
+        elif operation == "link":
+            if reference not in caller.book.links:
+                caller.link(reference, FORMS[int(draw.other * len(FORMS))])
+            caller.follow(reference)
         elif operation == "window":
             caller.window(reference, int(200 * draw.size ** 3 * (1 + 500 * draw.wait)), 1 + int(WINDOW * draw.other))
         else:

@@ -110,12 +110,17 @@ def test_a_deleted_report_that_is_seen_again(story, then):
     assert "the state went back" in story.rules()
 
 
-@pytest.mark.parametrize("facts", [{"op": "form", "form": "csv"}, {"op": "window"}])
+@pytest.mark.parametrize("facts", [{"op": "form", "form": "csv"}, {"op": "follow", "form": "csv"}, {"op": "window"}])
 def test_a_deleted_report_that_is_read_in_another_way(story, facts):
     ended(story).op(reference=A, answer="complete", **facts)
     assert story.rules() == set()
     story.delete(A).op(reference=A, answer="complete", **facts)
     assert story.rules() == {"the state went back"}
+
+
+def test_a_dead_link_says_nothing_of_its_report(story):
+    ended(story).op("follow", A, "no link").status(A, "complete").delete(A).op("follow", A, "no link")
+    assert story.rules() == set()
 
 
 def test_a_form_that_is_not_what_it_has_to_be(story):
