@@ -1,5 +1,5 @@
 -- report: EntityBalanceReport
--- description: Balance of every entity that holds a product, account by account.
+-- description: Balances of the investors (entities) that hold a product, account by account.
 -- source: registry
 -- parameter: ProductID integer required  "The product to report on"
 -- parameter: FromDate date  "Only entities with a transaction in the product from this date on; without it, all"

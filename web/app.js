@@ -34,6 +34,9 @@ function decode(part) {
   }
 }
 
+// The reference in an address; without one, what no report has.
+export const referenceIn = ({ path }) => (path[1] || "none").toLowerCase();
+
 // Go to a screen, and wait until it is shown; with `replacing`, Back does not come here again.
 export function go(hash, { replacing = false } = {}) {
   if (replacing) history.replaceState(null, "", hash);
@@ -73,7 +76,7 @@ export function trail(...above) {
 
 async function open() {
   const turn = ++shown;
-  const route = parse(location.hash || HOME);
+  const route = parse(location.hash.slice(2) ? location.hash : HOME);
   const name = session.user === null ? "login" : route.path[0];
 
   if (session.user !== null && name === "login") {
@@ -139,7 +142,6 @@ applyTheme();
 startKeys(go);
 session.onEnd(onEnd);
 window.addEventListener("hashchange", () => { if (location.hash !== address) open(); });
-window.addEventListener("popstate", () => { if (location.hash !== address) open(); });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   (main.querySelector("h1") ?? main).focus();

@@ -169,7 +169,7 @@ export class Field {
       el("div", { id: `${id}-about`, class: "about" },
         param.description ? el("p", param.description) : null,
         hint(param) ? el("p.muted.small", hint(param)) : null),
-      el("div.control", this.control.node), this.error);
+      el("div.control", this.control.node, this.error));
     this.set(param.default ?? "");
   }
 

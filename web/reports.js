@@ -78,7 +78,8 @@ class TypeRow {
     this.type = type;
     const names = type.parameters.map((one) => one.name);
 
-    this.words = [type.name, type.description ?? "", ...names].join(" ").toLowerCase();
+    this.words = [type, ...type.parameters].map(({ name, description }) => `${name} ${
+      description ?? ""}`).join(" ").toLowerCase();
     this.text = el("span.muted.number");
     this.last = el("div.type-last");
     this.again = button("Re-run", () => runAgain(this.report), { sign: "rerun", "data-key": "r",

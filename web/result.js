@@ -1,6 +1,6 @@
 // web/result.js -- the screen Result: one report's rows, chart and summary; downloads; deletion.
 
-import { go, heading, setQuery, showMessage } from "./app.js";
+import { go, heading, referenceIn, setQuery, showMessage } from "./app.js";
 import { call, errorOf, fetchText, send, serverNow } from "./api.js";
 import { button, el, every, factList, loadStyle, replace, setText } from "./dom.js";
 import { closeDialogs, confirmBox, notify, notifyError } from "./dialogs.js";
@@ -61,10 +61,10 @@ class Result {
   #hasDownloads = false;
   #isOver = false;   // nothing of the result may stay in the page
 
-  constructor(main, { path, query }) {
+  constructor(main, route) {
     this.#main = main;
-    this.query = query;
-    this.reference = path[1] ?? "";
+    this.query = route.query;
+    this.reference = referenceIn(route);
     this.rows = new Rows(this.reference, () => this.#rowsCame());
     this.#stops = [follow(({ reference, state }) => {
       if (reference === this.reference && state === "deleted" && !this.#isDeleting) this.#gone();

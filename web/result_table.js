@@ -153,11 +153,11 @@ export class Table {
   #settle() {
     const height = this.body.rows[0]?.offsetHeight;
 
-    for (const cell of this.head.cells) {
-      const width = cell.offsetWidth;
+    const heads = [...this.head.cells], widths = heads.map((cell) => cell.offsetWidth);
 
-      if (width > parseFloat(cell.style.minWidth || 0)) cell.style.minWidth = `${width}px`;
-    }
+    heads.forEach(({ style }, i) => {
+      if (widths[i] > parseFloat(style.minWidth || 0)) style.minWidth = `${widths[i]}px`;
+    });
     if (height && height !== this.#rowHeight) {
       this.#rowHeight = height;
       this.#isPlaced = false;
@@ -166,9 +166,7 @@ export class Table {
     this.sizer.style.height = this.#range > 0
       ? `${this.#range + this.scroller.clientHeight}px` : "";
     if (!this.#isPlaced) this.#place();
-    const pending = this.body.querySelector(".pending") !== null;
-
-    this.grid.ariaBusy = pending;
+    this.grid.ariaBusy = this.body.querySelector(".pending") !== null;
   }
 
   // ---- where we are ----
@@ -256,18 +254,27 @@ export class Table {
 
   #drawChooser() {
     const { columns } = this.#rows, some = this.#shownColumns();
-    const boxes = columns.map((column) => el("input", { type: "checkbox", value: column.name,
-      checked: some.includes(column), on: { change: (event) => {
-        const names = boxes.filter((box) => box.checked).map((box) => box.value);
+    const box = (attributes, change) => (
+      el("input", { type: "checkbox", ...attributes, on: { change } }));
+    const boxes = columns.map((column) => box({ value: column.name,
+      checked: some.includes(column) }, ({ target }) => choose(target)));
+    const all = box({ checked: some.length === columns.length }, () => {
+      for (const each of boxes) each.checked = all.checked;
+      choose(boxes[0]);
+    });
+    const choose = (kept) => {
+      kept.checked ||= !boxes.some(({ checked }) => checked); // one at least
+      const names = boxes.filter(({ checked }) => checked).map(({ value }) => value);
 
-        if (names.length === 0) event.target.checked = true; // one at least
-        else this.#choose(names.length < columns.length ? names : []);
-      } } }));
+      all.checked = names.length === columns.length;
+      this.#choose(all.checked ? [] : names);
+    };
 
     if (this.chooser.firstChild) return;
     replace(this.chooser, el("summary.button", "Columns"),
       el("fieldset.popup", el("legend.unseen", "Columns that are shown"),
-        boxes.map((box, i) => el("label", box, titleOf(columns[i]))),
+        el("label", all, "All columns"),
+        boxes.map((each, i) => el("label", each, titleOf(columns[i]))),
         el("p.muted.small", "Downloads have all columns.")));
   }
 

@@ -1,7 +1,7 @@
 // web/run.js -- the screen Run: one report from its submission to its end.
 
 import { serverNow } from "./api.js";
-import { go, heading, showMessage, trail } from "./app.js";
+import { go, heading, referenceIn, showMessage, trail } from "./app.js";
 import { questionOf } from "./deletion.js";
 import { announce, closeDialogs, confirmBox, notifyDeleted, notifyError } from "./dialogs.js";
 import { button, el, every, factList, icon, onFrame, replace, setText } from "./dom.js";
@@ -11,7 +11,7 @@ import { deleteReport, findReport, isActive, onReports, parametersKnown, reportK
   from "./store.js";
 
 export async function show(main, route) {
-  const reference = (route.path[1] ?? "").toLowerCase();
+  const reference = referenceIn(route);
 
   try {
     await findReport(reference);

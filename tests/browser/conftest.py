@@ -18,6 +18,7 @@ from hostile import VALUES
 
 USERS = ("alice", "bob")
 OPERATOR = "olga"
+COLUMNS = 300  # of the report Columns
 
 
 def prepare(server):
@@ -27,6 +28,8 @@ def prepare(server):
     server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
     for path in (HERE / "reports").iterdir():
         (server.reports / path.name).write_bytes(path.read_bytes())
+    columns = ", ".join(f'{number} AS "c{number}"' for number in range(COLUMNS))
+    (server.reports / "Columns.sql").write_text(f"-- report: Columns\n-- source: data\n\n-- results\nSELECT {columns};\n")
     with sqlite3.connect(server.folder / "data.db") as db:
         db.execute("CREATE TABLE hostile (id INTEGER PRIMARY KEY, value TEXT NOT NULL)")
         db.executemany("INSERT INTO hostile (value) VALUES (?)", [(value,) for value in VALUES])

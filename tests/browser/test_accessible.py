@@ -110,6 +110,42 @@ def test_a_phone_shows_every_screen_without_scrolling_sideways(page, alice, hash
         assert small == []
 
 
+@pytest.mark.parametrize("width", [320, 570, 640, 700, 800])
+def test_a_row_fits_a_page_that_is_enlarged(page, alice, width):
+    """1,280 pixels at 200 % are 640, at 400 % 320."""
+    alice.finish(alice.order("Quick", ProductID="99"))
+    with page.size(width, 450):
+        page.log_in(hash_="#/mine")
+        page.until(lambda: page.all("[data-row]"), "the report")
+        end, shown, all_ = page.script("""const root = document.documentElement;
+            return [document.querySelector('[data-row] button[data-key=x]').getBoundingClientRect().right, root.clientWidth, root.scrollWidth]""")
+        assert end <= shown and all_ <= width
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(page, alice):
+    """There, colours of the page do not count."""
+    def grounds(css):
+        return page.script("return [...document.querySelectorAll(arguments[0])].map(node => getComputedStyle(node).backgroundColor)", css)
+
+    def assert_seen(css, mark):
+        (chosen,), others = grounds(f"{css}[{mark}]"), grounds(f"{css}:not([{mark}])")
+        assert others and chosen not in others
+    reference = alice.complete("Exact")
+    page.log_in(hash_=f"#/result/{reference}?view=chart")
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "forced-colors", "value": "active"}]})
+    page.says("All 2 rows", ".view")
+    assert_seen(".tabs button", "aria-pressed=true")
+    assert grounds(".chart-colours") != grounds("body")
+    page.go("#/mine")
+    page.until(lambda: page.all("[data-row]"), "the report")
+    assert_seen(".chip", "aria-pressed=true")
+    assert_seen("nav a", "aria-current=page")
+    page.go("#/new/Everything")
+    page.field("Product").click()
+    page.until(lambda: page.all("[role=option]"), "the choices")
+    assert_seen("[role=option]", "aria-selected=true")
+
+
 def test_the_menu_of_columns_fits_a_phone(page, alice):
     reference = alice.complete("Exact")
     with page.size(*PHONE):

@@ -121,6 +121,16 @@ def test_an_error_is_at_its_field_in_the_servers_words(form, alice, name, value)
     assert form.text(f"#field-{name}-error") == ""
 
 
+def test_an_error_is_right_below_its_control(page):
+    page.log_in(hash_="#/new/Quick")
+    page.fill("ProductID", "many")
+    page.press("Run")
+    page.until(lambda: page.all("[aria-invalid=true]"), "the error")
+    control, error = (page.script("const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.top, box.bottom]", css)
+                      for css in ("[aria-invalid=true]", ".error-text:not(:empty)"))
+    assert control[1] <= error[0] < control[1] + 20
+
+
 def test_a_day_that_does_not_exist_is_told_before_it_is_sent(form, alice):
     form.field("Day").send_keys("02312024")
     form.press("Run")

@@ -1,5 +1,6 @@
 """The screens Reports and Run: from the list of types to the end of a report."""
 
+import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -23,6 +24,8 @@ def test_the_types_are_searched_and_the_search_is_in_the_address(page, alice):
     page.fill("Search reports", "items owner")
     page.driver.refresh()
     page.until(lambda: shown_types(page) == ["Nested"], "one type")
+    page.fill("Search reports", "are you SURE")  # the description of a parameter
+    page.until(lambda: shown_types(page) == ["Everything"], "one type")
     page.fill("Search reports", "nothing has these")
     page.says("No report has these words", "main")
 
@@ -124,6 +127,35 @@ def test_a_report_that_is_not_ones_own_is_unknown(page, bob):
     reference = bob.complete("Quick", ProductID="1")
     page.log_in(hash_=f"#/run/{reference}")
     page.says("There is no such report", "main")
+
+
+@pytest.mark.parametrize("address", ["#/run/", "#/run", "#/result/", "#/result"])
+def test_an_address_without_a_reference_is_that_of_no_report(page, alice, address):
+    alice.complete("Quick", ProductID="1")
+    page.log_in(hash_=address)
+    page.until(lambda: page.h1 == "This report is gone", "the message")
+    page.go("#/mine")
+    page.until(lambda: page.all("tr[data-row]"), "the list")
+    assert len(page.all("tr[data-row]")) == 1
+
+
+def test_a_reference_in_capitals_is_that_of_the_same_report(page, alice):
+    reference = alice.complete("Quick", ProductID="1")
+    page.log_in(hash_=f"#/result/{reference.upper()}")
+    page.rows()
+    page.go("#/mine")
+    page.until(lambda: page.all("tr[data-row]"), "the list")
+    assert len(page.all("tr[data-row]")) == 1
+    page.driver.back()
+    page.rows()
+    alice.delete(reference)
+    page.until(lambda: page.h1 == "This report is gone", "the message")
+
+
+@pytest.mark.parametrize("address", ["", "#", "#/"])
+def test_the_address_of_no_screen_is_that_of_the_first(page, address):
+    page.log_in(hash_=address)
+    page.until(lambda: page.h1 == "Reports", "the reports")
 
 
 def test_the_theme_is_remembered(page):

@@ -5,6 +5,7 @@ import re
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from conftest import COLUMNS
 from harness import refused
 
 MANY = 600_000
@@ -112,6 +113,34 @@ def test_columns_are_chosen(page, shown):
     page.until(lambda: page.rows()[1] == ["1", "row number 1"], "both columns")
     page.focused.send_keys(Keys.ESCAPE)
     assert page.focused.tag_name == "summary"
+
+
+def test_of_300_columns_two_are_chosen_without_leaving_298(page, shown):
+    shown("Columns")
+    assert len(page.rows()[1]) == COLUMNS
+    page.press("Columns")
+    page.field("All columns").click()
+    page.until(lambda: page.rows()[1] == ["0"], "one column, the least")
+    page.field("c7").click()
+    page.until(lambda: page.rows()[1] == ["0", "7"], "two columns")
+    page.field("All columns").click()
+    page.until(lambda: len(page.rows()[1]) == COLUMNS, "all columns")
+    page.until(lambda: "columns" not in page.driver.current_url, "the address")
+    page.field("c7").click()
+    assert not page.field("All columns").is_selected()
+
+
+def test_300_columns_are_laid_out_together(page, alice):
+    def layouts():
+        found = page.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return next(each["value"] for each in found if each["name"] == "LayoutCount")
+    reference = alice.complete("Columns")
+    page.log_in()
+    page.driver.execute_cdp_cmd("Performance.enable", {})
+    before = layouts()
+    page.open_result(reference)
+    page.rows()
+    assert layouts() - before < COLUMNS / 3
 
 
 def test_the_table_is_walked_by_keys(page, many):
