@@ -5,6 +5,7 @@ import shutil
 import socket
 import sqlite3
 import time
+import uuid
 
 from servers import Constant, Nginx, Reportd, SharedReportd, make_provider, private_postgres
 from stage import CONNECTIONS, DATA, LOAD_CORE, SERVER_CORE, Row, alternate, median, run, wrk
@@ -41,8 +42,8 @@ def answer_to(server, pair):
 
 def status(bench):
     """Both stores are served at once, one server each, and measured in turn with constants of the same bytes."""
-    def poll(url, file):
-        return wrk(url, "poll.lua", file, seconds=bench.seconds)["rate"]
+    def poll(url, file, *refused):
+        return wrk(url, "poll.lua", file, *refused, seconds=bench.seconds)["rate"]
 
     provider = make_provider()
     with Reportd("few", sections=provider.section()) as few, Reportd("many") as many:
@@ -50,6 +51,9 @@ def status(bench):
         few_file = few.write_requests("requests", few_pairs)
         theirs = few.provider_tokens(provider)
         theirs_file = few.write_requests("requests of a provider", [(guid, theirs[token]) for guid, token in few_pairs])
+        strangers = few_pairs[1:] + few_pairs[:1]
+        foreign_file = few.write_requests("foreign", [(guid, token) for (guid, _), (_, token) in zip(few_pairs, strangers)])
+        unknown_file = few.write_requests("unknown", [(uuid.uuid4(), token) for _, token in few_pairs])
         many_file = many.write_requests("requests", many.store_reports(bench.scaled(MANY), most=DISTINCT))
         body, headers = answer_to(few, few_pairs[0])
         with Nginx(body, headers) as nginx, Constant(body, headers) as library:
@@ -58,10 +62,13 @@ def status(bench):
             ours, by_provider, beside, bare, larger = alternate(
                 bench.pairs, lambda: poll(few.url, few_file), lambda: poll(few.url, theirs_file), lambda: poll(nginx.url, few_file),
                 lambda: poll(library.url, few_file), lambda: poll(many.url, many_file))
+            foreign, unknown = alternate(bench.pairs, lambda: poll(few.url, foreign_file, "refused"),
+                                         lambda: poll(few.url, unknown_file, "refused"))
     yield Row("status poll, 1,000 stored", "nginx, a constant of the same size", "req/s", ours, beside, 0.8)
     yield Row("status poll, 1,000 stored", "libmicrohttpd alone, the same constant", "req/s", ours, bare)
     yield Row("status poll, a provider's token", "itself with its own token", "req/s", by_provider, ours, 0.95)
     yield Row(f"status poll, {bench.scaled(MANY):,} stored", "itself at 1,000", "req/s", larger, ours, 0.95)
+    yield Row("status poll of another user's reference", "that of an unknown one", "req/s", foreign, unknown)
 
 
 def submit_round(server, seconds, connections=CONNECTIONS):

@@ -37,7 +37,7 @@ struct result_writer {
     EVP_MD_CTX *hash;
     struct work_queue
         *work_queue;   /* NULL until the first full block: a small report needs no thread */
-    sem_t free_blocks; /* blocks that are neither being filled nor queued */
+    sem_t idle_blocks; /* blocks that are neither being filled nor queued */
     struct block blocks[BLOCKS];
     int current;
     int64_t passed;         /* bytes passed on */
@@ -96,7 +96,7 @@ int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_wri
     }
     result_writer->fd = fd;
     result_writer->hash = hash;
-    sem_init(&result_writer->free_blocks, 0, BLOCKS - 1);
+    sem_init(&result_writer->idle_blocks, 0, BLOCKS - 1);
     for (int i = 0; i < BLOCKS; i++) {
         result_writer->blocks[i].result_writer = result_writer;
         buf_init(&result_writer->blocks[i].data, RESULT_WRITER_ROOM);
@@ -111,6 +111,12 @@ int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_wri
     return 0;
 }
 
+static void free_blocks(struct result_writer *result_writer)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        buf_done(&result_writer->blocks[i].data);
+}
+
 void result_writer_free(struct result_writer *result_writer)
 {
     if (result_writer == NULL)
@@ -118,9 +124,8 @@ void result_writer_free(struct result_writer *result_writer)
     work_queue_free(result_writer->work_queue);
     pack_free(result_writer->pack);
     seal_free(result_writer->seal);
-    for (int i = 0; i < BLOCKS; i++)
-        buf_done(&result_writer->blocks[i].data);
-    sem_destroy(&result_writer->free_blocks);
+    free_blocks(result_writer);
+    sem_destroy(&result_writer->idle_blocks);
     EVP_MD_CTX_free(result_writer->hash);
     free(result_writer);
 }
@@ -145,7 +150,7 @@ static void run_queue(void *context, struct work_item *item)
     struct block *block = container_of(item, struct block, item);
 
     put_block(context, block);
-    sem_post(&block->result_writer->free_blocks);
+    sem_post(&block->result_writer->idle_blocks);
 }
 
 static int write_failed(int number, struct err *err)
@@ -189,7 +194,7 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err)
     result_writer->passed += (int64_t)block->data.len;
     work_queue_push(result_writer->work_queue, &block->item);
     /* The other block is free, or is being written: then the disk is the limit. */
-    while (sem_wait(&result_writer->free_blocks) < 0)
+    while (sem_wait(&result_writer->idle_blocks) < 0)
         continue; /* EINTR */
     result_writer->current = (result_writer->current + 1) % BLOCKS;
     return result_writer->write_errno != 0 ? write_failed(result_writer->write_errno, err) : 0;
@@ -207,6 +212,7 @@ int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_a
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     result_writer->passed += (int64_t)last->data.len;
     put_block(result_writer, last);
+    free_blocks(result_writer); /* before the footer takes memory */
     *ret_footer_at = result_writer->passed;
     if (result_writer->write_errno == 0 && result_writer->pack != NULL)
         result_writer->write_errno = pack_end(result_writer->pack, ret_footer_at);

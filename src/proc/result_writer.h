@@ -12,8 +12,8 @@
 struct result_writer;
 
 enum {
-    RESULT_WRITER_BLOCK = 1 << 20,  /* a block is handed on once it has this many bytes */
-    RESULT_WRITER_ROOM = 128 << 20, /* bytes that a block may grow to, by one large row */
+    RESULT_WRITER_BLOCK = 512 << 10, /* a block is handed on once it has this many bytes */
+    RESULT_WRITER_ROOM = 128 << 20,  /* bytes that a block may grow to, by one large row */
 };
 
 /* `fd` is borrowed. With a key (REPORT_KEY_BYTES, copied; NULL: none) the file is encrypted, see

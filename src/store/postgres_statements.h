@@ -521,9 +521,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT n.id, n.host, (SELECT count(*) FROM report r WHERE r.node = n.id)"                   \
       " FROM node n WHERE greatest(alive_until, pg_postmaster_start_time()"                        \
       " + lease_ms * interval '1 millisecond') >= clock_timestamp() ORDER BY n.host, n.id")        \
+    /* The order of LATERAL keeps every plan on report_of_user. */                                 \
     X(EXPIRED, "i",                                                                                \
-      "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
-      " ORDER BY expires_ms LIMIT $1")                                                             \
+      "WITH removed AS MATERIALIZED (SELECT r.id, r.attempt FROM account a, LATERAL (SELECT id, "  \
+      "   attempt, state FROM report WHERE user_id = a.id AND state IN (2, 3) ORDER BY seq LIMIT " \
+      "   $1) r WHERE a.removed LIMIT $1)"                                                         \
+      " SELECT id, attempt, 0::bigint FROM removed UNION ALL"                                      \
+      " (SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                  \
+      "   AND id NOT IN (SELECT id FROM removed) ORDER BY expires_ms LIMIT $1)")                   \
     /* There are many complete reports: beyond 100000 the number is taken from the statistics of   \
      * the table. -1: when the first queued report was submitted. */                               \
     X(STATS, "",                                                                                   \
@@ -564,13 +569,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
                 " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                           \
-                    "$1") " AND ($10 IS NULL OR grants IN ($10, $4)) AND ($11 OR NOT removed)")    \
-    /* After REVOKE, so that it sees what REVOKE has waited for. */                                \
-    X(USER_EXPIRE, "ti",                                                                           \
-      "WITH one AS (SELECT id FROM account WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(  \
-          "$1") "),"                                                                               \
-                " due AS (UPDATE report SET expires_ms = $2 WHERE state IN (2, 3)"                 \
-                "   AND user_id IN (SELECT id FROM one)) SELECT id FROM one")                      \
+                    "$1") " AND ($10 IS NULL OR grants IN ($10, $4)) AND ($11 OR NOT removed)"     \
+                          " RETURNING id")                                                         \
     X(USER_DROP, "",                                                                               \
       "DELETE FROM account WHERE id = ANY (ARRAY(SELECT id FROM account a WHERE removed"           \
       "   AND NOT EXISTS (SELECT FROM report r WHERE r.user_id = a.id) FOR UPDATE SKIP LOCKED))")  \

@@ -70,10 +70,8 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     if (ends_reports(arg))
         call_run(c, PG_REVOKE, value_text(arg->name), value_int(arg->now_ms),
                  value_int(arg->retention_ms), value_text(arg->retentions));
-    if (arg->remove) {
-        call_run(c, PG_USER_EXPIRE, value_text(arg->name), value_int(arg->now_ms));
+    if (arg->remove)
         call_run(c, PG_API_KEY_REMOVE_USER, value_text(arg->name));
-    }
 }
 
 int postgres_read_revoked(struct postgres_conn *c, int64_t *ret_ended)
@@ -98,32 +96,23 @@ static int read_ended_sessions(struct postgres_conn *c)
     return 0;
 }
 
-/* The purgers of all nodes have to be notified. */
-static int read_removed(struct postgres_conn *c)
-{
-    if (!results_take(c))
-        return -E_STORE;
-    if (results_next(c))
-        store_changed(&c->base,
-                      &(struct store_change){.user_id = get_int(c, 0), .state = REPORT_DELETING});
-    return results_take(c) ? 0 : -E_STORE; /* of the keys */
-}
-
 int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
-    bool found;
+    int64_t id;
 
     arg->ended = 0;
     if (ends_reports(arg) && !results_take(c))
         return -E_STORE;
-    found = results_changed(c) > 0;
+    id = results_next(c) ? get_int(c, 0) : 0;
     if (ends_sessions(arg) && read_ended_sessions(c) < 0)
         return -E_STORE;
     if (ends_reports(arg) && postgres_read_revoked(c, &arg->ended) < 0)
         return -E_STORE;
-    if (arg->remove && read_removed(c) < 0)
+    if (arg->remove && !results_take(c)) /* of the keys */
         return -E_STORE;
-    return found ? 0 : err_set(&c->err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
+    if (arg->remove && id != 0) /* the purgers of all nodes have to be notified */
+        store_changed(&c->base, &(struct store_change){.user_id = id, .state = REPORT_DELETING});
+    return id != 0 ? 0 : err_set(&c->err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
 }
 
 void postgres_send_user_drop(struct postgres_conn *c, struct store_user_drop *arg)

@@ -134,7 +134,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
     bool closed =
         opening->paused.all || str_has_line(opening->paused.sources, STORE_NODE_MARK STORE_ALONE);
     int64_t seq = closed ? 0 : fair_queue_next(queue, arg->running_limit, may_start, opening);
-    char source[STORE_SOURCE_TEXT], *name = NULL;
+    char source[STORE_SOURCE_TEXT];
     int rc;
 
     arg->found = seq != 0;
@@ -143,12 +143,12 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
         return 0;
     if (!sqlite_has_reserve(conn)) /* it would only fail, and ending it needs room */
         return sqlite_full(err);
-    rc = name_of(conn, seq, &name, err);
-    if (name == NULL)
+    rc = sqlite_take(conn, seq, arg, err);
+    if (rc < 0)
         return rc;
-    find_source(arg, name, source);
-    free(name);
-    return sqlite_take(conn, seq, source, arg, err) ?: record_start(conn, arg->report.user_id, err);
+    find_source(arg, arg->report.name, source);
+    return sqlite_running_start(conn, &arg->report, source, err)
+               ?: record_start(conn, arg->report.user_id, err);
 }
 
 int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)

@@ -252,8 +252,7 @@ int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_ch
                   struct err *err);
 
 /* sqlite_report.c: the queued report `seq` is the claimer's. */
-int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct store_claim *arg,
-                struct err *err);
+int sqlite_take(struct store_conn *conn, int64_t seq, struct store_claim *arg, struct err *err);
 /* A row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
 /* Read all rows, with the columns after theirs: none, the parameters, or these and the user's name;

@@ -312,35 +312,41 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
 
 /* ---- running ---- */
 
-/* The claimed report as the caller gets it. */
-static int read_claimed(struct store_conn *conn, int64_t seq, const char *source,
-                        struct report *ret, struct err *err)
+static int read_queued(struct store_conn *conn, int64_t seq, struct report *ret, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_CLAIMED, value_int(seq));
+    struct sql q = sql_start(conn, SQL_CLAIMABLE, value_int(seq));
+    bool found = sql_next(&q);
+    int rc;
 
-    if (sql_next(&q)) {
+    if (found) {
         sqlite_read_report(&q, ret);
         report_take_parameters(ret, sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT));
         ret->user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
     }
-    return sql_end(&q, err) ?: sqlite_running_start(conn, ret, source, err);
+    rc = sql_end(&q, err);
+    if (rc == 0 && (!found || ret->state != REPORT_QUEUED))
+        /* the rollback has the queue read again */
+        return err_set(err, -E_STORE, "Another program has changed the queue in the store.");
+    return rc;
 }
 
-int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct store_claim *arg,
-                struct err *err)
+int sqlite_take(struct store_conn *conn, int64_t seq, struct store_claim *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_PLACE_AT, value_int(seq));
-    struct place place;
-    int rc = read_place(&q, &place, err);
+    struct report *report = &arg->report;
+    struct place place = {.found = true, .seq = seq, .slot = true};
+    int rc = read_queued(conn, seq, report, err);
 
     if (rc < 0)
         return rc;
-    if (!place.found || place.state != REPORT_QUEUED) /* the rollback has the queue read again */
-        return err_set(err, -E_STORE, "Another program has changed the queue in the store.");
-    return move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)),
-                       err)
-               ?: read_claimed(conn, seq, source, &arg->report, err)
-               ?: sqlite_may_run(conn, place.user_id, arg->report.name, &arg->permitted, err);
+    place.id = report->id;
+    place.user_id = report->user_id;
+    place.state = report->state;
+    report->state = REPORT_PROCESSING;
+    report->attempt++;
+    report->started_ms = arg->now_ms;
+    return move_report(conn, &place, report->state, SQL_CLAIM,
+                       VALUES(value_int(report->started_ms), value_int(report->attempt)), err)
+               ?: sqlite_may_run(conn, report->user_id, report->name, &arg->permitted, err);
 }
 
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)

@@ -135,15 +135,15 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(CHANGED_USERS, "SELECT user_id FROM changed_user")                                           \
     X(CHANGED_SEEN, "DELETE FROM changed_user")                                                    \
     X(TURN, "UPDATE user SET turn = ?2 WHERE id = ?1")                                             \
-    X(PLACE_AT, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE seq = ?1")                      \
     X(NAME_AT, "SELECT name FROM report WHERE seq = ?1")                                           \
     X(RECOVER_PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 1"                 \
                      " AND state NOT IN (2, 3) LIMIT 1")                                           \
     X(PROCESSING,                                                                                  \
       "SELECT id, attempt FROM report WHERE state = 1 AND state NOT IN (2, 3) LIMIT ?1")           \
-    X(CLAIM, SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4" SQLITE_MOVED)                  \
-    X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
-               " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1") \
+    X(CLAIMABLE,                                                                                   \
+      "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                              \
+      " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1")          \
+    X(CLAIM, SQLITE_MOVE ", started_ms = ?4, attempt = ?5" SQLITE_MOVED)                           \
     X(FINISH, SQLITE_MOVE ", rows = ?4, bytes = ?5, finished_ms = ?6, expires_ms = ?7,"            \
                           " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11,"              \
                           " footer = ?12" SQLITE_MOVED)                                            \
@@ -196,8 +196,12 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
       " state FROM report WHERE state = 1 AND state NOT IN (2, 3) UNION ALL SELECT * FROM"         \
       " (SELECT user_id, state FROM report WHERE state = 0 AND state NOT IN (2, 3)"                \
       " ORDER BY seq LIMIT ?1)) GROUP BY user_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT ?2")             \
-    X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
-               " ORDER BY expires_ms LIMIT ?1")                                                    \
+    X(EXPIRED, "WITH removed AS MATERIALIZED (SELECT report.id, attempt FROM user"                 \
+               " CROSS JOIN report ON user_id = user.id AND state IN (2, 3)"                       \
+               " WHERE removed LIMIT ?1)"                                                          \
+               " SELECT id, attempt, 0 FROM removed UNION ALL SELECT * FROM"                       \
+               " (SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"         \
+               " AND id NOT IN (SELECT id FROM removed) ORDER BY expires_ms LIMIT ?1)")            \
     /* -1: when the first queued report was submitted */                                           \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5 UNION ALL"                                  \
              " SELECT -1, (SELECT submitted_ms FROM report WHERE state = 0"                        \
@@ -222,7 +226,6 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                    " locked_until_ms = iif(?6, 0, locked_until_ms)"                                \
                    " WHERE name = ?1 AND (?10 IS NULL OR grants = ?10)"                            \
                    " AND (?11 OR NOT removed) RETURNING id")                                       \
-    X(USER_EXPIRE, "UPDATE report SET expires_ms = ?2 WHERE user_id = ?1 AND state IN (2, 3)")     \
     X(USER_LAST, "UPDATE identity SET last_user = max(last_user, ?1)")                             \
     /* None of them is active: the constraint makes sure of that. */                               \
     X(USER_DROP, "DELETE FROM user WHERE removed = 1 AND NOT EXISTS (SELECT 1 FROM report"         \

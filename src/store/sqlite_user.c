@@ -48,13 +48,12 @@ static int end_user_sessions(struct store_conn *conn, int64_t user_id, struct er
     return sql_do(conn, err, SQL_SESSION_END_USER, value_int(user_id));
 }
 
-/* Reports that the user may not run have ended; the others expire, too. Nothing looks the user up
- * by id after that, but other processes may have it cached. */
-static int remove_user(struct store_conn *conn, int64_t id, int64_t now_ms, struct err *err)
+/* What the user has queued or running has ended; EXPIRED lists all. Nothing looks the user up by id
+ * after that, but other processes may have it cached. */
+static int remove_user(struct store_conn *conn, int64_t id, struct err *err)
 {
     store_changed(conn, &(struct store_change){.user_id = id, .state = REPORT_DELETING});
-    return sql_do(conn, err, SQL_USER_EXPIRE, value_int(id), value_int(now_ms))
-               ?: sql_do(conn, err, SQL_USER_LAST, value_int(id))
+    return sql_do(conn, err, SQL_USER_LAST, value_int(id))
                ?: sql_do(conn, err, SQL_API_KEY_REMOVE_USER, value_int(id));
 }
 
@@ -99,7 +98,7 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     rc = follow_user_change(conn, id, arg, err);
     if (rc == 0 && (arg->disabled > 0 || arg->grants != NULL))
         rc = sqlite_revoke(conn, id, arg, err);
-    return rc == 0 && arg->remove ? remove_user(conn, id, arg->now_ms, err) : rc;
+    return rc == 0 && arg->remove ? remove_user(conn, id, err) : rc;
 }
 
 int sqlite_user_drop(struct store_conn *conn, struct store_user_drop *arg, struct err *err)

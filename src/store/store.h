@@ -435,7 +435,8 @@ struct store_deleting {
     size_t count;
 };
 
-/* Reports that have expired, oldest first, and when the next one after these expires. */
+/* Reports of removed users, then those that have expired, oldest first, and when the next one after
+ * these expires. */
 struct store_expired {
     int64_t now_ms;
     struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's */
@@ -531,8 +532,8 @@ struct store_user_change {
      * `retentions`, a JSON object or NULL, has for their type. */
     int64_t now_ms, retention_ms;
     const char *retentions;
-    bool remove; /* with `disabled`: all the user's reports expire at `now_ms`, and the user cannot
-                  * be changed any more; USER_DROP does the rest */
+    bool remove;   /* with `disabled`: EXPIRED lists all the user's reports, and the user cannot be
+                    * changed any more; USER_DROP does the rest */
     int64_t ended; /* out: number of reports that were ended */
 };
 

@@ -184,10 +184,14 @@ static void a_removed_user_goes_with_the_last_report_and_nobody_gets_the_id(void
     op.user_change = (struct store_user_change){
         .name = "CID", .disabled = 1, .remove = true, .now_ms = NOW_MS, .retention_ms = DAY_MS};
     assert_int_equal(run(f->store, &op), 0);
-    op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.now_ms = NOW_MS, .refs = refs}};
+    op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.now_ms = 0, .refs = refs}};
     assert_int_equal(run(f->store, &op), 0);
     assert_true(op.expired.removing);
-    assert_int_equal(op.expired.count, 3);
+    assert_int_equal(op.expired.count, 3); /* though none has expired */
+    assert_int_equal(op.expired.next_ms, NOW_MS + DAY_MS);
+    op.expired.now_ms = INT64_MAX;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.expired.count, 4); /* each once */
     op = (struct store_op){.verb = STORE_USER_CHANGE, .user_change = {.name = "Cid"}};
     assert_int_equal(store_run(f->store, &op), -E_NOT_FOUND);
     assert_int_equal(drop_users(f).left, 1);
