@@ -88,6 +88,7 @@ async function open() {
   leave = null;
   closeDialogs();
   markScreen(name);
+  main.ariaBusy = true;
   try {
     if (!Object.hasOwn(SCREENS, name)) throw new Error("There is no such screen.");
     const screen = await import(`/console/${SCREENS[name]}.js`);
@@ -104,8 +105,10 @@ async function open() {
       window.addEventListener(REACHED, () => { if (turn === shown) open(); }, { once: true });
     }
   }
-  // A screen that has set the focus itself keeps it.
-  if (turn === shown && !main.contains(document.activeElement)) focusHeading();
+  if (turn !== shown) return;
+  main.ariaBusy = null;
+  // A screen that has set the focus keeps it.
+  if (!main.contains(document.activeElement)) focusHeading();
 }
 
 function onEnd(why) {

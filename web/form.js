@@ -161,7 +161,7 @@ class Form {
       } catch (error) {
         if (!error.passing || tries >= TRIES) throw error;
         setText(this.progress, `${error.message} Trying again…`);
-        announce("The server cannot be reached. Trying again.");
+        announce(this.progress.textContent);
         this.stop.hidden = false;
         const pause = Math.min(1000 * 2 ** (tries - 1), PAUSE_MOST);
 

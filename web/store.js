@@ -102,7 +102,7 @@ async function readPages(most) {
 function mergeListed({ parameters: values, ...listed }, began) {
   const own = reports.get(listed.reference);
 
-  if (gone.has(listed.reference)) return false;
+  if (gone?.has(listed.reference)) return false;
   if (values) parameters.set(listed.reference, values);
   if (own && own.told > began) {
     const { state, rows, bytes, message } = own;
@@ -252,13 +252,12 @@ export async function deleteReport(reference, path = "/Report") {
 export async function findReport(reference) {
   if (reports.has(reference) && parameters.has(reference)) return reports.get(reference);
   asked.add(reference);
+  const began = Date.now();
   const { data } = await call("GET", "/Report/List", { query: { Reference: reference } });
-  const [{ parameters: values, ...listed }] = data.reports;
 
   if (!asked.has(reference)) throw new ApiError(404, "The report has been deleted.");
-  parameters.set(reference, values);
-  if (!reports.has(reference)) {
-    reports.set(reference, { position: 0, told: 0, ...listed });
+  mergeListed(data.reports[0], began);
+  if (!order.includes(reference)) {
     order.push(reference);
     order.sort((a, b) => reports.get(b).submittedAt.localeCompare(reports.get(a).submittedAt));
   }

@@ -4,6 +4,8 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from test_page_session import HOLD
+
 
 def shown_types(page):
     return [found.text for found in page.all(".type h2") if found.is_displayed()]
@@ -41,6 +43,16 @@ def test_the_last_run_is_followed_and_goes_with_its_report(page, alice):
     page.until(lambda: "Complete" in row_of(page, "Quick").text, "the first run again")
     alice.delete(first)
     page.until(lambda: "Not run lately" in row_of(page, "Quick").text, "no run")
+
+
+def test_a_slow_network_is_seen(page, alice):
+    page.log_in(hash_="#/mine")
+    page.says("No reports.", "main")
+    page.script(HOLD, "/Report/Types")
+    page.press("Reports", "nav a")
+    page.until(lambda: page.one("main").get_attribute("aria-busy") == "true" and page.one("main").value_of_css_property("opacity") == "0.6", "the sign that it loads")
+    page.script("window.release()")
+    page.until(lambda: page.h1 == "Reports" and page.one("main").get_attribute("aria-busy") is None, "the screen")
 
 
 def test_a_re_run_has_the_same_parameters(page, alice):

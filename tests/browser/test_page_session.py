@@ -135,6 +135,24 @@ CUT = """const real = window.fetch; window.cut = true;
     window.fetch = (url, options) => url === "/Report/Events" && window.cut ? Promise.reject(new TypeError("cut")) : real(url, options);"""
 
 
+def test_an_event_that_comes_before_the_times_of_its_report_sets_none(own_page, own_server):
+    """Which would be those of the page, not those of the report."""
+    server, clock = own_server
+    client = server.client("alice")
+    clock.jump(-2 * MINUTE)
+    reference = client.order("Endless")
+    client.wait_for(reference, "processing")
+    clock.jump(2 * MINUTE)
+    own_page.open(f"#/run/{reference}")
+    own_page.named("User name")
+    own_page.script(HOLD, f"/Report/List?Reference={reference}")
+    log_in(own_page, "alice")
+    own_page.until(lambda: own_page.script("return window.held"), "the request")
+    own_page.says("1 of 10", ".active")  # by the event
+    own_page.script("window.release()")
+    own_page.until(lambda: own_page.text(".step-now .small") >= "2:00", "the time since its start")
+
+
 @pytest.mark.parametrize("screen", ["result", "run", "mine"])
 def test_a_deletion_before_the_page_hears_events_is_told(page, alice, screen):
     reference = alice.complete("Nested") if screen == "result" else alice.order("Quick", ProductID="99")
