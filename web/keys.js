@@ -34,7 +34,7 @@ function rows() {
   return [...document.querySelectorAll("#main [data-row]")].filter((row) => !row.hidden);
 }
 
-// The row that has the focus or, after it was left, was the last to have it.
+// The row that has the focus, or was the last to have it.
 function currentRow() {
   return document.activeElement?.closest?.("[data-row]") ??
     document.querySelector("#main .current");

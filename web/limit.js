@@ -28,7 +28,8 @@ export function limitPanel(error, again) {
 
   draw();
   return el("section.failure.limit", { "aria-labelledby": "limit-title" },
-    el("h2", { id: "limit-title", tabindex: "-1" }, error.message), list, retry);
+    el("h2", { id: "limit-title", tabindex: "-1" }, `${
+      error.message.split(";")[0]}. Cancel one, or wait.`), list, retry);
 }
 
 function row(report, draw) {

@@ -108,8 +108,7 @@ class Result {
     this.parameters = null;
   }
 
-  // True if the error says that there is no such result; the screen is then replaced by that
-  // message.
+  // True if the error says that there is no such result; then the screen does, too.
   failed(error) {
     if (this.#isOver) return true;
     if (error.status === NOT_COMPLETE) go(`#/run/${this.reference}`, { replacing: true });

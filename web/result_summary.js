@@ -62,7 +62,7 @@ function valuesOf(summary) {
       "aria-label": "Summary" },
       el("table", el("tbody", values.map(([name, value]) => el("tr",
         el("th", { scope: "row" }, name),
-        el("td", { class: lookOf(value) }, 
+        el("td", { class: lookOf(value) },
           Array.isArray(value) && value.length === 0 ? "none" : plainValue(value, { name })))))))
       : null,
     entries.filter(([, value]) => isTable(value)).map(([name, value]) => (

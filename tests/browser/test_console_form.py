@@ -183,6 +183,7 @@ def test_a_user_with_too_many_active_reports_can_cancel_one(page, alice):
     page.log_in(hash_="#/new/Pause")
     page.press("Run")
     page.says("10 active reports", ".limit h2")
+    assert "DELETE" not in page.text(".limit")  # which is how a program would cancel one
     assert len(page.all(".limit li")) == 10 and len(alice.references()) == 10
     page.all(".limit li button")[-1].click()
     page.press("Run now")
