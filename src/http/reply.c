@@ -143,12 +143,22 @@ static void record_act(struct exchange *ex)
     exchange_record(ex, &act);
 }
 
+/* Before 1.0 the library ends a line of chunks at a bare LF, and trailers at a NUL, where others
+ * see no end. */
+static bool may_end_elsewhere(struct exchange *ex)
+{
+    return MHD_VERSION < 0x00097701 &&
+           exchange_header(ex, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+}
+
 /* A client that has not announced a length may still send a body: none of it must run as a
  * request. */
-static bool must_close(const struct exchange *ex)
+static bool must_close(struct exchange *ex)
 {
     static const char *const plain[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
 
+    if (may_end_elsewhere(ex))
+        return true;
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         if (strcmp(ex->method, plain[i]) == 0)
             return false;

@@ -172,11 +172,12 @@ LENGTHS = [
 ]
 
 CODINGS = [
-    ("chunks", GOOD, post(CHUNKED, body=CHUNKS)),
-    ("capitals", GOOD, post(b"Transfer-Encoding: Chunked", body=CHUNKS)),
-    ("chunks with extensions", GOOD, post(CHUNKED, body=b"%x;a=b\r\n%s\r\n0;c\r\n\r\n" % (len(JSON), JSON))),
-    ("chunks with trailers", GOOD, post(CHUNKED, body=CHUNKS[:-2] + b"X-Trailer: x\r\nHost: y\r\n\r\n")),
-    ("chunks that nobody asked for", GOOD, get(CHUNKED, body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED))),
+    # Where chunks end the library and others may disagree, before its version 1.0: the connection is closed behind them.
+    ("chunks", 200, post(CHUNKED, body=CHUNKS)),
+    ("capitals", 200, post(b"Transfer-Encoding: Chunked", body=CHUNKS)),
+    ("chunks with extensions", 200, post(CHUNKED, body=b"%x;a=b\r\n%s\r\n0;c\r\n\r\n" % (len(JSON), JSON))),
+    ("chunks with trailers", 200, post(CHUNKED, body=CHUNKS[:-2] + b"X-Trailer: x\r\nHost: y\r\n\r\n")),
+    ("chunks that nobody asked for", 200, get(CHUNKED, body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED))),
     ("and a length", 400, post(CHUNKED, b"Content-Length: %d" % (5 + len(SMUGGLED)), body=b"0\r\n\r\n" + SMUGGLED)),
     ("and a length before it", 400, post(b"Content-Length: 4", CHUNKED, body=CHUNKS + SMUGGLED)),
     ("and no length", 400, post(CHUNKED, b"Content-Length: 0", body=CHUNKS + SMUGGLED)),
@@ -210,6 +211,11 @@ CODINGS = [
     ("no size", 400, post(CHUNKED, body=b"\r\n{  }\r\n0\r\n\r\n" + SMUGGLED)),
     ("a size of more than 64 bits", 413, post(CHUNKED, body=b"10000000000000004\r\n{  }\r\n0\r\n\r\n" + SMUGGLED)),
     ("a chunk that is longer than its size", 400, post(CHUNKED, body=b"2\r\n{  }\r\n0\r\n\r\n" + SMUGGLED)),
+    ("a size whose line is longer than there is room for", 500, post(CHUNKED, body=b"2;" + b"x" * 20000 + b"\r\n{}\r\n0\r\n\r\n" + SMUGGLED)),
+    ("bare LFs behind sizes and data", 200, post(CHUNKED, body=CHUNKS.replace(b"\r\n", b"\n") + SMUGGLED)),
+    ("a bare LF within an extension", 200, post(CHUNKED, body=b"%x;\n%s\r\n0\r\n\r\n" % (len(JSON), JSON) + SMUGGLED)),
+    ("trailers that are no fields but have colons", 200, post(CHUNKED, body=CHUNKS[:-2] + b" X : y\r\n: z\r\nX: \0\r\n y: z\r\n\r\n" + SMUGGLED)),
+    ("a trailer that begins with a NUL", 200, post(CHUNKED, body=CHUNKS[:-2] + b"\0X: y\r\n" + SMUGGLED)),
     ("a trailer without a colon", 400, post(CHUNKED, body=b"0\r\nnothing\r\n\r\n" + SMUGGLED)),
 ]
 
