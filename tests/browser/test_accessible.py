@@ -171,6 +171,7 @@ def test_no_two_texts_of_a_row_overlap_on_a_phone(page, alice):
             return boxes.flatMap(([text, a], i) => boxes.slice(i + 1).filter(([, b]) =>
                 a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map(([other]) => [text, other])); })""")
         assert overlapping == []
+        assert page.script("return getComputedStyle(document.querySelector('.is-active .cell-rows'), '::after').content") == '" rows"'
 
 
 def test_the_main_job_by_keyboard_only(page, alice):
