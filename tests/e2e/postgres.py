@@ -45,10 +45,11 @@ def program(name):
     return path
 
 
-def short_folder():
-    """Of short name, since a socket's path must be; in memory where there is room: each database made is a thousand files."""
+def short_folder(syncs):
+    """Of short name, since a socket's path must be; in memory where there is room: each database made is a thousand files.
+    A server that fsyncs is on a disk, or else its commits would cost less than they do."""
     try:
-        return "/dev/shm" if shutil.disk_usage("/dev/shm").free >= ROOM else "/tmp"
+        return "/dev/shm" if not syncs and shutil.disk_usage("/dev/shm").free >= ROOM else "/tmp"
     except OSError:
         return "/tmp"
 
@@ -64,7 +65,7 @@ def free_port():
 
 class Keeper:
     def __init__(self, settings):
-        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir=short_folder()))
+        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir=short_folder(settings["fsync"] == "on")))
         self.data = self.folder / "data"
         self.password = secrets.token_hex(8)
         self.settings = settings
