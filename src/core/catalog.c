@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct catalog {
     struct lock reloading;    /* one reload at a time */
     pthread_rwlock_t lock;    /* guards `list` */
     struct list list;         /* by name */
+    atomic_uint generation;   /* of the list */
 };
 
 static void release_definition(struct definition *def)
@@ -208,6 +210,7 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
         old = catalog->list;
         catalog->list = list;
         pthread_rwlock_unlock(&catalog->lock);
+        atomic_fetch_add(&catalog->generation, 1);
         if (changed != NULL)
             tell_catalog_changes(&old, &catalog->list, changed, context);
         list = old;
@@ -362,6 +365,11 @@ char *catalog_offer_sources(struct catalog *catalog, char **ret_sources)
         return lines;
     free(lines);
     return NULL;
+}
+
+unsigned catalog_generation(const struct catalog *catalog)
+{
+    return atomic_load(&catalog->generation);
 }
 
 char *catalog_offer(struct catalog *catalog)

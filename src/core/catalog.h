@@ -58,6 +58,8 @@ void catalog_release(struct catalog *catalog, const struct definition *def);
 char *catalog_offer(struct catalog *catalog);
 /* The same, and in *ret_sources, if that is not NULL, the source of each line, on a line. */
 char *catalog_offer_sources(struct catalog *catalog, char **ret_sources);
+/* Taken before an offer: as long as this is the same, so is the offer. Any thread. */
+unsigned catalog_generation(const struct catalog *catalog);
 
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
 void catalog_each(struct catalog *catalog,

@@ -246,6 +246,7 @@ static void submit_done(struct exchange *ex)
 static int submit_start(struct exchange *ex, const struct request *request)
 {
     struct store_submit *submit;
+    struct guid id;
     char *canonical = NULL, version[DEFINITION_VERSION_TEXT];
     int rc = check_request(ex, request, &canonical, version);
 
@@ -273,7 +274,9 @@ static int submit_start(struct exchange *ex, const struct request *request)
     submit->now_ms = store_now_ms(ex->services->store);
     submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
     submit->active_limit = user_active_limit(ex);
+    id = submit->id;
     exchange_post(ex, submit_done);
+    supervisor_submitted(ex->services->supervisor, &id);
     return 0;
 }
 

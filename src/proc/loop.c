@@ -27,6 +27,8 @@ struct loop {
     struct place places[LOOP_WATCHES_MAX];
     struct loop_timer *timers; /* the earliest first */
     size_t asking;
+    void (*awake)(void *context);
+    void *awake_context;
     struct lock lock; /* guards the members below */
     struct loop_message *first, **last;
 };
@@ -231,6 +233,12 @@ static void run_event(struct loop *loop, uint64_t key)
         place->watch->ready(place->watch);
 }
 
+void loop_on_awake(struct loop *loop, void (*awake)(void *context), void *context)
+{
+    loop->awake = awake;
+    loop->awake_context = context;
+}
+
 void loop_round(struct loop *loop)
 {
     struct epoll_event events[LOOP_WATCHES_MAX];
@@ -238,7 +246,8 @@ void loop_round(struct loop *loop)
 
     loop_check(loop);
     count = epoll_wait(loop->epoll, events, LOOP_WATCHES_MAX, patience_ms(loop));
-
+    if (loop->awake != NULL)
+        loop->awake(loop->awake_context);
     for (int i = 0; i < count; i++)
         run_event(loop, events[i].data.u64);
     run_messages(loop);
@@ -264,8 +273,7 @@ static void store_answered(struct store_op *op)
     loop_post(call->loop, &call->message);
 }
 
-void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
-              void (*answered)(struct loop_call *call))
+void loop_ready(struct loop *loop, struct loop_call *call, void (*answered)(struct loop_call *call))
 {
     loop_check(loop);
     CHECK(!call->asking);
@@ -276,6 +284,20 @@ void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
     call->op.done = store_answered;
     call->op.owner = call;
     loop->asking++;
+}
+
+void loop_unready(struct loop *loop, struct loop_call *call)
+{
+    loop_check(loop);
+    CHECK(call->asking && !call->op.posted);
+    call->asking = false;
+    loop->asking--;
+}
+
+void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
+              void (*answered)(struct loop_call *call))
+{
+    loop_ready(loop, call, answered);
     store_post(store, &call->op);
 }
 

@@ -27,6 +27,9 @@ void loop_leave(struct loop *loop);
 /* At the head of what belongs to the thread. */
 void loop_check(const struct loop *loop);
 
+/* Run `awake` whenever a wait for events is over, before they run. */
+void loop_on_awake(struct loop *loop, void (*awake)(void *context), void *context);
+
 /* Wait for the next events and run what they call for: descriptors first, then messages, then the
  * timers that are due. So a worker's answer before its deadline counts, however late it is read. */
 void loop_round(struct loop *loop);
@@ -89,6 +92,11 @@ struct loop_call {
 };
 void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
               void (*answered)(struct loop_call *call));
+/* The same in two parts: the call is ready, and another thread may post `op`, once; or it is taken
+ * back, of which the caller makes sure that nobody has posted it. */
+void loop_ready(struct loop *loop, struct loop_call *call,
+                void (*answered)(struct loop_call *call));
+void loop_unready(struct loop *loop, struct loop_call *call);
 
 struct loop_spool_call {
     struct spool_op op;

@@ -32,6 +32,17 @@ static void claim_done(struct claim *claim)
     free(claim->limits);
 }
 
+/* The wake of a submit is over with the claim that it took along, if that found its report. */
+static void settle_submitted(struct claim *claim, const struct report *found)
+{
+    struct supervisor *supervisor = claim->supervisor;
+
+    if (found != NULL && guid_eq(&claim->submitted, &found->id) &&
+        supervisor->wakes_seen != atomic_load(&supervisor->wakes))
+        supervisor->wakes_seen++;
+    claim->submitted = (struct guid){0};
+}
+
 static void on_claimed(struct loop_call *call)
 {
     struct claim *claim = container_of(call, struct claim, call);
@@ -49,6 +60,7 @@ static void on_claimed(struct loop_call *call)
     log_trouble_over(&claim_trouble);
     claim->doubt = false;
     claim->token = guid_new();
+    settle_submitted(claim, answer->found ? &answer->report : NULL);
     if (answer->found) {
         claim->job = NULL;
         job->stray = answer->stray;
@@ -83,18 +95,30 @@ static bool read_source_limits(struct claim *claim)
     return claim->limits != NULL;
 }
 
-static void ask_claim(struct claim *claim)
+static void read_offer(struct claim *claim)
+{
+    struct catalog *catalog = claim->supervisor->spec.catalog;
+    unsigned generation = catalog_generation(catalog);
+
+    if (claim->offer != NULL && claim->generation == generation)
+        return;
+    free(claim->offer);
+    free(claim->sources);
+    claim->sources = NULL;
+    claim->generation = generation;
+    claim->offer = catalog_offer_sources(catalog, &claim->sources);
+}
+
+/* False: out of memory: the next wake tries again. */
+static bool prepare_claim(struct claim *claim)
 {
     struct supervisor *supervisor = claim->supervisor;
 
     if (claim->job == NULL)
         claim->job = job_new(supervisor);
-    free(claim->offer);
-    free(claim->sources);
-    claim->sources = NULL;
-    claim->offer = catalog_offer_sources(supervisor->spec.catalog, &claim->sources);
+    read_offer(claim);
     if (claim->job == NULL || claim->offer == NULL || !read_source_limits(claim))
-        return; /* out of memory: the next wake tries again */
+        return false;
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->news = supervisor->lease.news;
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
@@ -107,7 +131,15 @@ static void ask_claim(struct claim *claim)
                              .running_limit = (int)supervisor->spec.config->running_limit.number,
                              .token = claim->token,
                              .now_ms = store_now_ms(supervisor->spec.store)};
-    loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
+    return true;
+}
+
+static void ask_claim(struct claim *claim)
+{
+    struct supervisor *supervisor = claim->supervisor;
+
+    if (prepare_claim(claim))
+        loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
 }
 
 static void drain_wakeups(struct supervisor *supervisor)
@@ -144,13 +176,58 @@ static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
     return idle;
 }
 
+/* May this node claim anything now? */
+static bool may_claim(const struct supervisor *supervisor)
+{
+    return supervisor->phase == SUPERVISOR_OPEN && !loop_timer_is_set(&supervisor->no_claim) &&
+           lease_holds(supervisor);
+}
+
 /* Claims in doubt come first: they would otherwise wait until that many workers are idle. */
 static void claim_for_idle(struct supervisor *supervisor)
 {
     drain_wakeups(supervisor);
-    if (supervisor->work && supervisor->phase == SUPERVISOR_OPEN &&
-        !loop_timer_is_set(&supervisor->no_claim) && lease_holds(supervisor))
+    if (supervisor->work && may_claim(supervisor))
         ask_some(supervisor, false, ask_some(supervisor, true, count_idle(supervisor)));
+}
+
+/* Before the thread sleeps. What is ready belongs to whoever takes it out of `ready`. */
+static void make_claim_ready(struct supervisor *supervisor)
+{
+    struct claim *claim = supervisor->claims;
+    const struct claim *end = claim + supervisor->worker_count;
+
+    if (!may_claim(supervisor))
+        return;
+    while (claim < end && (claim->doubt || claim->call.asking))
+        claim++;
+    if (claim == end || !prepare_claim(claim))
+        return;
+    loop_ready(supervisor->loop, &claim->call, on_claimed);
+    atomic_store(&supervisor->ready, claim);
+}
+
+/* While the thread is awake, no claim is ready: nothing else has to reckon with one. */
+static void on_awake(void *context)
+{
+    struct supervisor *supervisor = context;
+    struct claim *claim = atomic_exchange(&supervisor->ready, NULL);
+
+    if (claim != NULL)
+        loop_unready(supervisor->loop, &claim->call);
+}
+
+void supervisor_submitted(struct supervisor *supervisor, const struct guid *id)
+{
+    struct claim *claim = atomic_exchange(&supervisor->ready, NULL);
+
+    if (claim == NULL)
+        return;
+    atomic_store(&supervisor->idle, false); /* the answer ends the loop's wait */
+    claim->submitted = *id;
+    claim->wakes = atomic_load(&supervisor->wakes);
+    claim->call.op.claim.now_ms = store_now_ms(supervisor->spec.store);
+    store_post(supervisor->spec.store, &claim->call.op);
 }
 
 /* Claim for every idle worker, if there may be work. If a worker stays idle, the next wake has to
@@ -163,6 +240,8 @@ static void claim_all(struct supervisor *supervisor)
         return;
     atomic_store(&supervisor->idle, true);
     claim_for_idle(supervisor); /* a wake may have come before `idle` was set */
+    if (count_idle(supervisor) > 0)
+        make_claim_ready(supervisor);
 }
 
 /* While all workers are busy, a submit does not wake the thread: it notices the wakes when a worker
@@ -348,6 +427,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
         (supervisor->workers == NULL || supervisor->claims == NULL || supervisor->metrics == NULL))
         rc = err_set(err, -E_NOMEM, "out of memory");
     if (rc == 0) {
+        loop_on_awake(supervisor->loop, on_awake, supervisor);
         lease_init(supervisor);
         start_workers(supervisor, count);
         if (thread_start(&supervisor->thread, "supervisor", supervisor_thread, supervisor) != 0) {

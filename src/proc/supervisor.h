@@ -42,6 +42,9 @@ void supervisor_hurry(struct supervisor *supervisor);
 /* Stop the workers; free. After supervisor_drain(); NULL is fine. */
 void supervisor_free(struct supervisor *supervisor);
 
+/* This report was just posted as SUBMIT: if a worker is idle, a claim follows at once, which shares
+ * the transaction. Any thread. */
+void supervisor_submitted(struct supervisor *supervisor, const struct guid *id);
 /* There may be something in the queue. Any thread, cheap, never blocks. */
 void supervisor_wake(struct supervisor *supervisor);
 /* A report has ended: what limits held back may start. Any thread. */

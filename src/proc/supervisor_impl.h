@@ -40,11 +40,13 @@ struct claim {
     struct guid token; /* until it is answered … */
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
-    char *offer, *sources;      /* what is asked for */
+    char *offer, *sources;      /* what is asked for, of the catalog's … */
+    unsigned generation;        /* … of this number */
     struct store_limit *limits; /* of sources: room for all of them */
     size_t limit_count;
-    unsigned wakes; /* supervisor->wakes when it was asked */
-    unsigned news;  /* and lease.news */
+    unsigned wakes;        /* supervisor->wakes when it was asked */
+    unsigned news;         /* and lease.news */
+    struct guid submitted; /* the report that it was posted along with; zero: none */
 };
 
 /* How a job ends: what happens to its file, and the operation that is posted to the store. */
@@ -146,6 +148,9 @@ struct supervisor {
     size_t worker_count;
     struct worker_handle *workers; /* worker_count, and as many claims */
     struct claim *claims;
+    /* While the thread sleeps and a worker is idle: the claim that the next submit of this node
+     * takes along into its transaction. */
+    _Atomic(struct claim *) ready;
     atomic_llong in_state[WORKER_STATE_COUNT]; /* workers now */
     atomic_llong spawned, died, killed;
     struct histogram cancels;

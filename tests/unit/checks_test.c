@@ -492,7 +492,7 @@ static const struct {
     {post_an_empty_message, "loop_post: not true: message->run != NULL"},
     {watch_without_a_descriptor, "loop_watch: not true: watch->ready != NULL && fd >= 0"},
     {change_what_is_not_watched, "loop_watch_change: not true"},
-    {ask_twice_with_one_call, "loop_ask: not true: !call->asking"},
+    {ask_twice_with_one_call, "loop_ready: not true: !call->asking"},
     {run_a_job_that_is_over, "a job may not move from over to running"},
     {give_work_to_a_worker_that_dies, "a worker may not move from dying to busy"},
     {free_a_job_that_runs, "job_free: not true: job->worker == NULL"},
