@@ -270,12 +270,63 @@ static bool keep_claims(struct exchange *ex, struct cached_token *known)
     return false;
 }
 
+/* ---- checked by the first operation of the route ---- */
+
+/* A session of our own that was there before. */
+static bool may_join(const struct exchange *ex, const struct cached_token *known)
+{
+    return ex->route->access == ROUTE_REPORT && ex->body_is == BODY_NONE &&
+           known->user.key == NULL && !ex->claims.external && store_is_shared(ex->services->store);
+}
+
+const struct store_access *exchange_access(struct exchange *ex)
+{
+    ex->access = (struct store_access){.session = ex->claims.session,
+                                       .access = ex->claims.access,
+                                       .now_ms = store_now_ms(ex->services->store)};
+    return ex->unchecked ? &ex->access : NULL;
+}
+
+void exchange_checked(struct exchange *ex)
+{
+    ex->unchecked = false;
+}
+
+bool exchange_check_again(struct exchange *ex)
+{
+    if (!ex->unchecked)
+        return false;
+    auth_check(ex);
+    return true;
+}
+
+/* Nothing of the first try is left. */
+void auth_check(struct exchange *ex)
+{
+    ex->unchecked = false;
+    ex->user = NULL;
+    if (ex->state_free != NULL)
+        ex->state_free(ex->state);
+    ex->state = NULL;
+    ex->state_free = NULL;
+    ex->otherwise = NULL;
+    ex->act = (struct exchange_act){0};
+    ex->header_count = 0;
+    exchange_add_long(ex, NULL, NULL);
+    transfer_done(ex->transfer);
+    ex->transfer = NULL;
+    json_decref(ex->body);
+    ex->body = NULL;
+    ask_store(ex);
+}
+
 /* Before a body that needs no more right than a token: as everything is checked again after it, it
  * is enough that the token held before. What an old allow-list refuses, the store is asked about.
  */
 static bool may_send_body(const struct exchange *ex, const struct cached_token *known)
 {
-    return ex->body_is == BODY_FOLLOWS && ex->route->access == ROUTE_TOKEN &&
+    return ex->body_is == BODY_FOLLOWS &&
+           (ex->route->access == ROUTE_TOKEN || ex->route->access == ROUTE_REPORT) &&
            known->user.key == NULL &&
            (!ex->claims.external || user_may_come_from(&known->user, &ex->client.address));
 }
@@ -300,6 +351,11 @@ void auth_token(struct exchange *ex)
     ex->version = store_version(ex->services->store, &ex->claims.session);
     if (known != NULL &&
         (may_send_body(ex, known) || (ex->version != 0 && known->version == ex->version))) {
+        enter_with(ex, known);
+        return;
+    }
+    if (known != NULL && may_join(ex, known)) {
+        ex->unchecked = true;
         enter_with(ex, known);
         return;
     }

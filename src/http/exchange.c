@@ -146,7 +146,8 @@ bool exchange_hold(struct exchange *ex, int status, struct MHD_Response *respons
 int64_t exchange_body_max(const struct exchange *ex)
 {
     return ex->route == NULL || ex->route->access == ROUTE_TOKEN ||
-                   ex->route->access == ROUTE_OPERATOR || !ex->route->body
+                   ex->route->access == ROUTE_REPORT || ex->route->access == ROUTE_OPERATOR ||
+                   !ex->route->body
                ? EXCHANGE_BODY_MAX
                : EXCHANGE_OPEN_BODY_MAX;
 }
@@ -196,6 +197,7 @@ static bool store_failed(struct exchange *ex)
 {
     if (ex->op.rc == 0 || err_status(ex->op.rc) < 500)
         return false;
+    exchange_checked(ex); /* what may have been done is not begun again */
     if (ex->otherwise != NULL) {
         ex->otherwise(ex);
         return true;

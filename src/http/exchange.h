@@ -34,9 +34,10 @@ struct server;
 typedef void exchange_step(struct exchange *ex);
 
 enum route_access {
-    ROUTE_PUBLIC,   /* no token, no Version header */
-    ROUTE_VERSION,  /* no token (login), but the Version header */
-    ROUTE_TOKEN,    /* a valid access token or API key: ex->user is set before the first step */
+    ROUTE_PUBLIC,  /* no token, no Version header */
+    ROUTE_VERSION, /* no token (login), but the Version header */
+    ROUTE_TOKEN,   /* a valid access token or API key: ex->user is set before the first step */
+    ROUTE_REPORT, /* as ROUTE_TOKEN; its first operation may check the session: exchange_access() */
     ROUTE_SESSION,  /* a valid access token */
     ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
                      * login, which the first step then reads */
@@ -100,10 +101,13 @@ struct exchange {
     bool by_link;               /* by POST /Report/Link: what is not there is no such link */
     struct buf raw;             /* body as received */
     json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
-    const struct user *user;    /* ROUTE_TOKEN, ROUTE_OPERATOR; the bearer's */
+    const struct user *user;    /* ROUTE_TOKEN, ROUTE_REPORT, ROUTE_OPERATOR; the bearer's */
     struct token_claims claims; /* of the token */
-    bool enrolled;              /* the token's first request: its user has been looked up */
-    bool awaited_keys;          /* it has waited for the keys of an identity provider */
+    bool unchecked; /* its session was there before, but has to be checked again: nothing is
+                     * answered before that */
+    struct store_access access;        /* for that check */
+    bool enrolled;                     /* the token's first request: its user has been looked up */
+    bool awaited_keys;                 /* it has waited for the keys of an identity provider */
     struct cached_token *cached_token; /* held */
     char *session_claims; /* of a token that was just verified, until it is cached; NULL: none */
     exchange_step *after_auth; /* of auth_again() */
@@ -176,6 +180,15 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
  * code whose status is 5xx) the framework replies 503 itself, or calls ex->otherwise, and `next` is
  * not called. The op's results live until the next exchange_op() or the end. */
 void exchange_post(struct exchange *ex, exchange_step *next);
+
+/* For the first operation of a ROUTE_REPORT, which saves a shared store the look-up of the session:
+ * NULL unless it has to be checked. */
+const struct store_access *exchange_access(struct exchange *ex);
+/* The operation has done something, so the session is there; or it has failed. */
+void exchange_checked(struct exchange *ex);
+/* It has found nothing: true: perhaps for want of a session; that is checked now, and the route
+ * begins again. */
+bool exchange_check_again(struct exchange *ex);
 
 /* Does its session have the claims that the definition uses? As claims_check(). */
 int exchange_check_claims(struct exchange *ex, const struct definition *def);

@@ -127,7 +127,7 @@ static void run_probe(void *context, struct work_item *item)
     health->found = err;
     health->asked = false;
     lock_release(&health->lock);
-    waiters_notify(health->spec.waiters, &health->id);
+    waiters_notify(health->spec.waiters, &health->id, REPORT_COMPLETE);
 }
 
 struct health *health_new(const struct health_spec *spec)

@@ -182,6 +182,12 @@ static void send_response(struct exchange *ex, int status, const char *type,
 {
     THREAD_CHECK(ex->thread);
     CHECK(!ex->replied);
+    if (ex->unchecked) {
+        if (response != NULL)
+            MHD_destroy_response(response);
+        auth_check(ex);
+        return;
+    }
     ex->replied = true;
     if (ex->begun)
         gate_answered(server_gate(ex->server));

@@ -116,6 +116,10 @@ static void delete_done(struct exchange *ex)
     const struct deletion *deletion = &one->deletion;
 
     SEAM_STEP("http", "delete", "removed");
+    if (deletion->rc != -E_UNKNOWN_REFERENCE)
+        exchange_checked(ex); /* what may have been done is not begun again */
+    if (exchange_check_again(ex))
+        return;
     ex->act.recorded = deletion->rc == 0;
     if (deletion->rc == 0)
         reply_deleted(ex, one);
@@ -144,6 +148,7 @@ static void start_deletion(struct exchange *ex, const struct guid *id, char *own
     deletion = &one->deletion;
     deletion->id = *id;
     deletion->user_id = owner != NULL ? 0 : ex->user->id;
+    deletion->as = exchange_access(ex);
     deletion->asker = asker(ex, one->address);
     deletion->done = on_deleted;
     deletion->owner = ex;

@@ -70,6 +70,17 @@ void report_reply_unknown(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
+/* Of a session that has to be checked. A step. */
+static void found_or_unchecked(struct exchange *ex)
+{
+    exchange_step *next = ex->after_auth;
+
+    if (ex->op.find.found)
+        exchange_checked(ex);
+    if (!exchange_check_again(ex))
+        next(ex);
+}
+
 static void find_report(struct exchange *ex, const struct guid *id, bool want_result,
                         exchange_step *next)
 {
@@ -82,7 +93,10 @@ static void find_report(struct exchange *ex, const struct guid *id, bool want_re
     op->find.want_result = want_result;
     if (want_result)
         transfer_enter(ex->transfer, &op->find);
-    exchange_post(ex, next);
+    op->find.as = exchange_access(ex);
+    if (ex->unchecked)
+        ex->after_auth = next;
+    exchange_post(ex, ex->unchecked ? found_or_unchecked : next);
 }
 
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next)
@@ -106,6 +120,10 @@ struct wait {
     struct shares *shares;
     struct share share; /* one of this user's waits */
     exchange_step *next;
+    bool ahead; /* `next` needs the state only, which the waiter is told */
+    int seconds;
+    void *state; /* of the exchange before, and … */
+    void (*state_free)(void *state);
     struct waiter waiter;
     atomic_int stage;   /* enum stage */
     atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees it */
@@ -117,12 +135,20 @@ static void wait_release(struct wait *wait, int holders)
         free(wait);
 }
 
+static void free_state_before(struct wait *wait)
+{
+    if (wait->state_free != NULL)
+        wait->state_free(wait->state);
+    wait->state_free = NULL;
+}
+
 /* A cancelled waiter no longer releases its own hold. */
 static void wait_free(void *state)
 {
     struct wait *wait = state;
     bool cancelled = waiters_cancel(wait->ex->services->waiters, &wait->waiter);
 
+    free_state_before(wait);
     shares_give(wait->shares, &wait->share);
     wait_release(wait, cancelled ? 2 : 1);
 }
@@ -138,20 +164,26 @@ static void on_wake(struct waiter *waiter)
 
 static exchange_step wait_woken, wait_find;
 
-static void on_wait_found(struct exchange *ex)
+static void wait_begin(struct exchange *ex)
 {
     struct wait *wait = ex->state;
-    const struct store_find *find = &ex->op.find;
     int looking = STAGE_LOOKING;
 
-    if (!find->found || !report_is_active(find->report.state)) {
-        wait->next(ex); /* the waiter is cancelled at the end of the exchange */
-        return;
-    }
     exchange_await(ex, wait_woken);
     if (!atomic_compare_exchange_strong(&wait->stage, &looking, STAGE_AWAITING))
         exchange_wake(ex);
     SEAM_STEP("http", "wait", "begun");
+}
+
+static void on_wait_found(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+    const struct store_find *find = &ex->op.find;
+
+    if (find->found && report_is_active(find->report.state))
+        wait_begin(ex);
+    else
+        wait->next(ex); /* the waiter is cancelled at the end of the exchange */
 }
 
 static void wait_ask(struct exchange *ex)
@@ -161,17 +193,22 @@ static void wait_ask(struct exchange *ex)
     report_find(ex, &wait->waiter.id, on_wait_found);
 }
 
+static void add_waiter(struct wait *wait)
+{
+    wait->waiter.doubted = false;
+    atomic_store(&wait->stage, STAGE_LOOKING);
+    atomic_fetch_add(&wait->holders, 1);
+    waiters_add(wait->ex->services->waiters, &wait->waiter);
+}
+
 /* The session or key of the waiter is looked up again if it was in doubt: only once it waits is it
  * notified. */
 static void wait_find(struct exchange *ex)
 {
     struct wait *wait = ex->state;
-    bool doubted = wait->waiter.doubted;
+    bool doubted = wait->waiter.doubted && !ex->unchecked; /* the look-up checks it, too */
 
-    wait->waiter.doubted = false;
-    atomic_store(&wait->stage, STAGE_LOOKING);
-    atomic_fetch_add(&wait->holders, 1);
-    waiters_add(ex->services->waiters, &wait->waiter);
+    add_waiter(wait);
     if (doubted)
         auth_again(ex, wait_ask);
     else
@@ -185,12 +222,26 @@ static void wait_over(struct exchange *ex)
     report_find(ex, &wait->waiter.id, wait->next);
 }
 
+/* As a look-up would have found it at that moment. */
+static void wait_told(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+    struct store_find *find = &exchange_op(ex, STORE_FIND)->find;
+
+    find->id = wait->waiter.id;
+    find->report.state = wait->waiter.state;
+    find->found = find->report.state != REPORT_DELETING;
+    wait->next(ex);
+}
+
 static void wait_woken(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
     if (wait->waiter.timed_out)
         auth_again(ex, wait_over);
+    else if (wait->ahead && !wait->waiter.doubted && !report_is_active(wait->waiter.state))
+        wait_told(ex);
     else
         wait_find(ex);
 }
@@ -203,6 +254,7 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     if (wait == NULL)
         return NULL;
     wait->ex = ex;
+    wait->seconds = seconds;
     wait->shares = server_shares(ex->server);
     wait->share = share_of_user(SHARE_WAITS, ex->user->id);
     wait->waiter = (struct waiter){.id = *id,
@@ -221,20 +273,59 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     return NULL;
 }
 
+static void say_applied(struct exchange *ex, int seconds)
+{
+    exchange_add_header(ex, "Preference-Applied", "wait=%d", seconds);
+}
+
 void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, exchange_step *next)
 {
-    struct wait *wait = new_wait(ex, id, seconds);
+    struct wait *wait;
 
+    if (ex->state_free != NULL)
+        ex->state_free(ex->state);
+    ex->state_free = NULL;
+    wait = new_wait(ex, id, seconds);
     if (wait != NULL || seconds == 0)
-        exchange_add_header(ex, "Preference-Applied", "wait=%d", seconds);
+        say_applied(ex, seconds);
     if (wait == NULL) { /* the answer comes early: a wait is only a preference (RFC 7240, 2) */
         report_find(ex, id, next);
         return;
     }
     wait->next = next;
-    if (ex->state_free != NULL)
-        ex->state_free(ex->state);
     ex->state = wait;
     ex->state_free = wait_free;
     wait_find(ex);
+}
+
+void report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds)
+{
+    struct wait *wait = new_wait(ex, id, seconds);
+
+    if (wait == NULL)
+        return;
+    wait->ahead = true;
+    wait->state = ex->state;
+    wait->state_free = ex->state_free;
+    ex->state = wait;
+    ex->state_free = wait_free;
+    add_waiter(wait);
+}
+
+void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,
+                    exchange_step *next)
+{
+    struct wait *wait = ex->state;
+
+    if (ex->state_free != wait_free) {
+        report_find(ex, id, next);
+        return;
+    }
+    free_state_before(wait);
+    wait->next = next;
+    say_applied(ex, wait->seconds);
+    if (session_holds)
+        wait_begin(ex);
+    else
+        auth_again(ex, wait_begin);
 }

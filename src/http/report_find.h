@@ -37,3 +37,11 @@ void report_find_result(struct exchange *ex, const struct guid *id, exchange_ste
  * Preference-Applied. Negative: it is not to wait. Replaces ex->state. */
 void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
                        exchange_step *next);
+
+/* The same for a report that is submitted, in two parts, so that nothing has to be looked up for
+ * it. Before: wait from now on, at most `seconds`, if that is allowed; ex->state is kept until … */
+void report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds);
+/* … after: of ex->op.find `next` has id, found and report.state only. `session_holds`: it did at a
+ * time since the first part; otherwise that is asked. */
+void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,
+                    exchange_step *next);

@@ -193,7 +193,8 @@ static void reply_key_reused(struct exchange *ex)
 }
 
 /* The report exists: answer at once, or when it has ended, if the client wants to wait for that. */
-static void reply_report(struct exchange *ex, const struct guid *id, bool replayed)
+static void reply_report(struct exchange *ex, const struct guid *id, bool replayed,
+                         bool session_holds)
 {
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
 
@@ -202,9 +203,14 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
         ex->act.outcome = "replayed";
         exchange_add_header(ex, "Idempotent-Replayed", "true");
     }
-    if (replayed || wait > 0) {
+    if (replayed || wait > 0)
         ex->otherwise = submit_not_found;
+    if (replayed) {
         report_find_ended(ex, id, wait, submit_found);
+        return;
+    }
+    if (wait > 0) {
+        report_wait_on(ex, id, session_holds, submit_found);
         return;
     }
     if (wait == 0)
@@ -215,7 +221,8 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
 
 /* The only line that names the user of the reference; other report.* lines have the reference
  * only. */
-static void log_and_reply(struct exchange *ex, const struct store_submit *submit)
+static void log_and_reply(struct exchange *ex, const struct store_submit *submit,
+                          bool session_holds)
 {
     char reference[GUID_TEXT], address[ADDRESS_TEXT];
 
@@ -223,13 +230,18 @@ static void log_and_reply(struct exchange *ex, const struct store_submit *submit
     exchange_address(ex, address);
     log_info("report.submitted", "reference=%s report=%s user=%s address=%s request=%s", reference,
              submit->name, ex->user->name, address, ex->request_id);
-    reply_report(ex, &submit->id, false);
+    reply_report(ex, &submit->id, false, session_holds);
 }
 
 static void submit_done(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
+    bool session_holds = ex->unchecked;
 
+    if (ex->op.rc == -E_FORBIDDEN || (ex->op.rc == 0 && submit->outcome == SUBMIT_ACCEPTED))
+        exchange_checked(ex);
+    if (exchange_check_again(ex))
+        return;
     if (ex->op.rc < 0) /* the user no longer exists, or may no longer run it */
         exchange_reply_error(ex, &ex->op.err, NULL);
     else if (submit->outcome == SUBMIT_LIMIT)
@@ -237,9 +249,9 @@ static void submit_done(struct exchange *ex)
     else if (submit->outcome == SUBMIT_KEY_REUSED)
         reply_key_reused(ex);
     else if (submit->outcome == SUBMIT_REPLAYED)
-        reply_report(ex, &submit->id, true);
+        reply_report(ex, &submit->id, true, false);
     else
-        log_and_reply(ex, submit);
+        log_and_reply(ex, submit, session_holds);
 }
 
 /* `request` is what the client sent; it lives as long as the exchange. */
@@ -273,7 +285,10 @@ static int submit_start(struct exchange *ex, const struct request *request)
     memcpy(submit->request_hash, request->hash, sizeof(submit->request_hash));
     submit->now_ms = store_now_ms(ex->services->store);
     submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
-    submit->active_limit = user_active_limit(ex);
+    submit->as = exchange_access(ex);
+    submit->active_limit =
+        ex->unchecked ? (int)ex->services->config->active_limit.number : user_active_limit(ex);
+    report_wait_ahead(ex, &submit->id, exchange_prefer_wait(ex, REPORT_WAIT_MAX_S));
     id = submit->id;
     exchange_post(ex, submit_done);
     supervisor_submitted(ex->services->supervisor, &id);
@@ -288,7 +303,7 @@ static void on_submit_key_found(struct exchange *ex)
     if (look->outcome == SUBMIT_KEY_REUSED)
         reply_key_reused(ex);
     else if (look->outcome == SUBMIT_REPLAYED)
-        reply_report(ex, &look->id, true);
+        reply_report(ex, &look->id, true, false);
     else if (read_submit_request(ex, &request) != 0 || submit_start(ex, &request) != 0)
         exchange_reply_error(ex, &ex->err, NULL);
 }
@@ -313,6 +328,8 @@ void report_post(struct exchange *ex)
 
     int rc = read_submit_request(ex, &request);
 
+    if (rc == 0 && request.key != NULL && exchange_check_again(ex))
+        return; /* the key is looked up first, which checks nothing */
     if (rc == 0 && request.key != NULL)
         find_submit_key(ex, &request);
     else if (rc == 0)

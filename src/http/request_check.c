@@ -306,6 +306,7 @@ void request_check(struct exchange *ex)
     }
     switch (ex->route->access) {
     case ROUTE_TOKEN:
+    case ROUTE_REPORT:
     case ROUTE_SESSION:
     case ROUTE_OPERATOR:
         auth_token(ex);

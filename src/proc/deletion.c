@@ -250,8 +250,10 @@ void deletion_start(struct purger *purger, struct deletion *deletion)
     begin_item(deletion, purger);
     list_deletion(deletion);
     deletion->op = (struct store_op){.verb = STORE_TOMBSTONE, .done = on_marked, .owner = deletion};
-    deletion->op.tombstone = (struct store_tombstone){
-        .id = deletion->id, .user_id = deletion->user_id, .name = deletion->name};
+    deletion->op.tombstone = (struct store_tombstone){.id = deletion->id,
+                                                      .user_id = deletion->user_id,
+                                                      .as = deletion->as,
+                                                      .name = deletion->name};
     store_post(purger->spec.store, &deletion->op);
 }
 

@@ -60,13 +60,14 @@ struct deletion_item {
     void *owner;
 };
 
-/* One deletion. Fill id, user_id, asker, done, owner; keep it until `done`, which is called once,
- * on any thread: rc 0 when reference, query, files and row are gone and the ledger has it;
+/* One deletion. Fill id, user_id, as, asker, done, owner; keep it until `done`, which is called
+ * once, on any thread: rc 0 when reference, query, files and row are gone and the ledger has it;
  * -E_UNKNOWN_REFERENCE if the user has no such report; -E_STORE if nothing was done. Once the mark
  * is durable the deletion is finished whatever happens, at the latest by the next start. */
 struct deletion {
     struct guid id;
-    int64_t user_id; /* 0: any user's */
+    int64_t user_id;               /* 0: any user's */
+    const struct store_access *as; /* as in STORE_TOMBSTONE */
     struct deletion_asker asker;
     void (*done)(struct deletion *deletion);
     void *owner;

@@ -72,7 +72,7 @@ static void wake_waiters(struct events *events, const struct store_change *chang
     if (change == NULL)
         waiters_notify_all(events->waiters);
     else if (!report_is_active(change->state))
-        waiters_notify(events->waiters, &change->id);
+        waiters_notify(events->waiters, &change->id, change->state);
 }
 
 /* Each is called for every change, in this order, on a thread of the store: none may block. Without

@@ -260,17 +260,19 @@ bool waiters_cancel(struct waiters *waiters, struct waiter *waiter)
     return found;
 }
 
-void waiters_notify(struct waiters *waiters, const struct guid *id)
+void waiters_notify(struct waiters *waiters, const struct guid *id, enum report_state state)
 {
     struct waiter **link = waiter_bucket(waiters, id);
     struct waiter *moved = NULL;
 
     lock_take(&waiters->lock);
     while (*link != NULL) {
-        if (guid_eq(&(*link)->id, id))
-            take_waiter(waiters, link, &moved);
-        else
+        if (!guid_eq(&(*link)->id, id)) {
             link = &(*link)->next;
+            continue;
+        }
+        (*link)->state = state;
+        take_waiter(waiters, link, &moved);
     }
     lock_release(&waiters->lock);
     wake_all(moved);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/guid.h"
+#include "core/report.h"
 
 struct waiters;
 
@@ -21,8 +22,9 @@ struct waiter {
     void *owner;
     bool timed_out; /* out: the deadline has passed, the client has hung up (hang_up.h), or waiting
                      * is no longer possible */
-    bool doubted;   /* out: woken because the session or key of the request may have ended; never
-                     * cleared here */
+    enum report_state state; /* out: what the report has become; active: it was not that it ended */
+    bool doubted; /* out: woken because the session or key of the request may have ended; never
+                   * cleared here */
     /* the waiters' */
     bool watched;
     struct waiter *next;
@@ -39,8 +41,8 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter);
 /* True: it was waiting and `wake` will not be called; false: it was never added, or `wake` has
  * been or is being called. */
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
-/* The report has changed: wake its waiters. Any thread, cheap if there are none. */
-void waiters_notify(struct waiters *waiters, const struct guid *id);
+/* The report has become `state`: wake its waiters. Any thread, cheap if there are none. */
+void waiters_notify(struct waiters *waiters, const struct guid *id, enum report_state state);
 /* Sessions or keys of this user (0: of any) have ended: wake those waiters, as doubted. */
 void waiters_notify_user(struct waiters *waiters, int64_t user_id);
 /* Any report, and any session, may have changed: wake all waiters, as doubted. */

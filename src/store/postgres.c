@@ -11,6 +11,7 @@
 enum {
     ALIVE_MS = 2000,    /* longest wait for a sign of life, before anything that may take long */
     ANSWER_MS = 10000,  /* … and then for the answers to a batch */
+    FRESH_MS = 10,      /* a session that has answered so short ago is there */
     DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
     BLINK_MS = 1000,    /* how long a database that has just gone away may take to return */
     LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
@@ -292,7 +293,7 @@ static void read_commit(struct postgres_conn *c, const struct place *places, int
 static void read_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
-    bool good = kind != STORE_READ || results_take(c);
+    bool good = (kind == STORE_READ) == c->fresh || results_take(c); /* of ALIVE or BEGIN */
 
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     if (good && kind != STORE_READ && kind != STORE_DURABLE)
@@ -328,15 +329,20 @@ static void roll_back_batch(struct postgres_conn *c)
 }
 
 /* A statement that takes no time finds out whether the session hangs. A batch that writes sends
- * nothing else until that is answered, so if it fails, nothing can have been committed. */
+ * nothing else until that is answered, so if it fails, nothing can have been committed. While one
+ * batch follows the other, that would only be a round trip more for each. */
 static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
 {
     CHECK(c->owed == 0 && c->result == NULL); /* the session is between two pipelines */
     c->trouble = PG_GOOD;
     c->sent = false;
     c->sent_ms = clock_mono_ms();
-    c->deadline_ms = c->sent_ms + ALIVE_MS;
-    call_run(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
+    c->fresh = c->heard_ms != 0 && c->sent_ms - c->heard_ms < FRESH_MS;
+    c->deadline_ms = c->sent_ms + (c->fresh ? ANSWER_MS : ALIVE_MS);
+    if (kind != STORE_READ || !c->fresh)
+        call_run(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
+    if (c->fresh)
+        return c->trouble == PG_GOOD;
     call_flush(c);
     if (kind != STORE_READ && !results_take(c))
         c->trouble = PG_LOST;
@@ -356,8 +362,10 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
     if (c->trouble == PG_GOOD && c->base.changes_lost)
         c->trouble = PG_LOST; /* committed, but nobody was notified: run it again, when there is
                                * memory */
-    if (c->trouble == PG_GOOD)
+    if (c->trouble == PG_GOOD) {
+        c->heard_ms = clock_mono_ms();
         return PG_GOOD;
+    }
     roll_back_batch(c);
     if (c->trouble == PG_LOST)
         postgres_disconnect(c);

@@ -118,6 +118,7 @@ static int try_connect(struct postgres_conn *c, struct err *err)
     if (c->pg == NULL)
         return -E_STORE;
     c->owed = 0;
+    c->heard_ms = 0;
     if (!prepare_all(c))
         return results_trouble(c, err);
     ask_time(c);

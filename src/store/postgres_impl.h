@@ -18,7 +18,7 @@ enum postgres_statement {
         PG_COUNT
 };
 
-enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+enum { POSTGRES_PARAMETERS_MAX = 15, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const postgres_migrations[];
@@ -54,6 +54,8 @@ struct postgres_conn {
     unsigned reached;             /* of the shared ones, at that try: if another one has been made
                                    * since, the server is back */
     int64_t sent_ms, deadline_ms; /* monotonic: of the operation in progress */
+    int64_t heard_ms;             /* monotonic: the end of the last batch; 0: none */
+    bool fresh;                   /* that was a moment ago: it need not show that it is there */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */
     bool again;                    /* it may have been committed before */
@@ -124,6 +126,12 @@ static inline struct store_value value_guids(const struct pg_guids *guids)
 {
     return value_blob(guids->bytes, (int)guids->len);
 }
+
+/* What POSTGRES_ACCESS_IS takes; `as` may be NULL. */
+#define value_access(as)                                                                           \
+    value_guid((as) != NULL ? &(as)->session : NULL),                                              \
+        value_guid((as) != NULL ? &(as)->access : NULL),                                           \
+        value_int((as) != NULL ? (as)->now_ms - STORE_LEEWAY_MS : 0)
 
 /* The server is to answer what was sent so far without waiting for the rest of the pipeline. */
 void call_flush(struct postgres_conn *c);

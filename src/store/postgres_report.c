@@ -141,7 +141,7 @@ static void send_row(struct postgres_conn *c, const struct store_submit *arg)
              value_sealed(c, key, KEYRING_PARAMETERS, arg->parameters, strlen(arg->parameters)),
              idempotency[0], idempotency[1], idempotency[2], value_int(arg->active_limit),
              value_text(*arg->version != '\0' ? arg->version : NULL), value_int(c->sealing.number),
-             value_blob(wrapped, sizeof(wrapped)));
+             value_blob(wrapped, sizeof(wrapped)), value_access(arg->as));
     sodium_memzero(key, sizeof(key));
 }
 
@@ -352,7 +352,8 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
 
 void postgres_send_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
-    call_run(c, PG_TOMBSTONE, value_guid(&arg->id), value_int(arg->user_id), value_bool(c->again));
+    call_run(c, PG_TOMBSTONE, value_guid(&arg->id), value_int(arg->user_id), value_bool(c->again),
+             value_access(arg->as));
 }
 
 /* A node of an older version has not recorded the state: treated as if it may still run. */

@@ -92,7 +92,8 @@ struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPOR
 void call_values(struct postgres_conn *c, enum postgres_statement which,
                  const struct store_value *values)
 {
-    static const int binary[POSTGRES_PARAMETERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const int binary[POSTGRES_PARAMETERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1,
+                                                        1, 1, 1, 1, 1, 1, 1};
     const char *data[POSTGRES_PARAMETERS_MAX];
     int lengths[POSTGRES_PARAMETERS_MAX], count = 0;
     uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */

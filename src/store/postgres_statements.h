@@ -54,6 +54,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     "(s.access = " access " OR EXISTS (SELECT FROM used_refresh old"                               \
     " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
+/* Is none given, or one that holds, whose user may do anything at all? As SESSION. */
+#define POSTGRES_ACCESS_IS(session, access, time)                                                  \
+    "(" session " IS NULL OR EXISTS (SELECT FROM session s JOIN account a ON a.id = s.user_id"     \
+    " WHERE s.id = " session " AND " POSTGRES_ACCESS_HOLDS(access, time) " AND NOT a.disabled))"
+
 /* Held by SUBMIT, and by what takes a right from the user: the next submit sees that. */
 #define POSTGRES_LOCK_USER(id) "pg_advisory_xact_lock(1380996164, (" id " % 2147483647)::int)"
 
@@ -208,7 +213,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(KEY_FORGET, "ixi",                                                                           \
       "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
-    X(SUBMIT, "giitxxxiitix",                                                                      \
+    X(SUBMIT, "giitxxxiitixggi",                                                                   \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
       "   WHERE user_id = $2 AND key_mac = $6 AND id <> $1),"                                      \
@@ -217,19 +222,24 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "   key_number, wrapped_key)"                                                                \
       "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10, $11, $12"            \
       "   FROM account a WHERE a.id = $2 AND " POSTGRES_MAY_RUN(                                   \
-          "a",                                                                                     \
-          "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                             \
-                "   AND NOT EXISTS (SELECT FROM known)"                                            \
-                "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9"            \
-                "   " POSTGRES_MOVED                                                               \
-                "), moved AS (SELECT * FROM added), waits AS (" POSTGRES_WAITS ")"                 \
-                " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM mine) THEN 0" \
-                "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                               \
-                "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                            \
-                    "a", "$4") " THEN 3 ELSE 5 END"                                                \
-                               "     FROM account a WHERE a.id = $2), 4) END, k.id,"               \
-                               " (SELECT a.name FROM account a WHERE a.id = $2)"                   \
-                               " FROM (SELECT) AS one LEFT JOIN known k ON true")                  \
+          "a", "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                        \
+                     "   AND NOT EXISTS (SELECT FROM known)"                                       \
+                     "   AND " POSTGRES_ACCESS_IS(                                                 \
+                         "$13", "$14",                                                             \
+                         "$15") "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot)" \
+                                "     < coalesce(CASE WHEN $13 IS NOT NULL"                        \
+                                "       THEN nullif(a.active_limit, 0) END, $9)"                   \
+                                "   " POSTGRES_MOVED                                               \
+                                "), moved AS (SELECT * FROM added), waits AS (" POSTGRES_WAITS ")" \
+                                " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT "  \
+                                "FROM mine) THEN 0"                                                \
+                                "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"               \
+                                "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(            \
+                                    "a",                                                           \
+                                    "$4") " THEN 3 ELSE 5 END"                                     \
+                                          "     FROM account a WHERE a.id = $2), 4) END, k.id,"    \
+                                          " (SELECT a.name FROM account a WHERE a.id = $2)"        \
+                                          " FROM (SELECT) AS one LEFT JOIN known k ON true")       \
     X(ACTIVE, "ig",                                                                                \
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
       " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
@@ -358,13 +368,17 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
       " AND node IS NOT NULL RETURNING user_id, state = 4")                                        \
-    X(TOMBSTONE, "gib",                                                                            \
+    X(TOMBSTONE, "gibggi",                                                                         \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
-      "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
-      " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"                \
-      " RETURNING r.user_id, r.rows, old.attempt, old.state = 2 AND old.attempt = 1"               \
-      " AND (SELECT count(*) FROM (SELECT FROM result_chunk WHERE report_id = r.id LIMIT 2)"       \
-      "   AS few) = 1, " POSTGRES_OWNER ", r.name")                                                \
+      "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3)"                       \
+      "   AND " POSTGRES_ACCESS_IS(                                                                \
+          "$4", "$5",                                                                              \
+          "$6") " FOR UPDATE)"                                                                     \
+                " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"      \
+                " RETURNING r.user_id, r.rows, old.attempt, old.state = 2 AND old.attempt = 1"     \
+                " AND (SELECT count(*) FROM (SELECT FROM result_chunk WHERE report_id = r.id "     \
+                "LIMIT 2)"                                                                         \
+                "   AS few) = 1, " POSTGRES_OWNER ", r.name")                                      \
     X(DELETE_ROW, "g",                                                                             \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4 RETURNING " POSTGRES_OWNER)                 \
@@ -480,7 +494,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " ORDER BY state LIMIT $2")                                                                  \
     /* ---- reading ---- */                                                                        \
     /* A result of at most 64 KiB, as `row_results`, is one chunk. */                              \
-    X(FIND, "gibb",                                                                                \
+    X(FIND, "gibbggi",                                                                             \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
       " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
       " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END,"                                               \
@@ -488,7 +502,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "r.id"                                                                                       \
       "   AND t.attempt = r.attempt AND t.number = 0 AND octet_length(t.data) <= 65536) END"       \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
-      " AND r.state <> 4")                                                                         \
+      " AND r.state <> 4 AND " POSTGRES_ACCESS_IS("$5", "$6", "$7"))                               \
     /* One statement, so that page and total are from the same moment. */                          \
     X(LIST, "iiiiti",                                                                              \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \

@@ -111,6 +111,13 @@ enum store_verb {
 /* In every verb: pointers in the `in` part are borrowed until `done`; what the `out` part points to
  * belongs to the operation and is freed by store_op_done(). */
 
+/* An access token that an operation of a shared store checks in its statement, as SESSION would:
+ * without the session it finds, and does, nothing. */
+struct store_access {
+    struct guid session, access;
+    int64_t now_ms;
+};
+
 /* Accept a report: a new row in QUEUED, unless the user has `active_limit` slots taken or the
  * Idempotency-Key answers the request. The limit is exact under any concurrency. -E_FORBIDDEN if
  * the user may no longer run it. */
@@ -126,6 +133,9 @@ struct store_submit {
     uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
     int64_t now_ms, key_expires_ms;
     int active_limit;
+    /* If it is checked, a limit of the user's own replaces `active_limit`, and any outcome but
+     * ACCEPTED may mean that there is no such session. */
+    const struct store_access *as;     /* NULL: nothing is checked */
     enum store_submit_outcome outcome; /* out */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
@@ -216,15 +226,16 @@ struct store_requeue {
  * simply not found. */
 struct store_find {
     struct guid id;
-    int64_t user_id; /* 0: any user, with user_name (operators, start-up and audit) */
+    int64_t user_id;               /* 0: any user, with user_name (operators, start-up and audit) */
+    const struct store_access *as; /* NULL: nothing is checked */
     bool want_parameters;
     bool want_result; /* if the row has it */
+    bool found;       /* out */
     /* In a shared store, if `node` is not NULL: it may send the result. This is recorded, as
      * `transfer`, before the report is looked up, so a later deletion sees it with HELD, until
      * SENT. */
     const char *node;
     struct guid transfer;
-    bool found;
     struct report report; /* out: rows and bytes are the progress while PROCESSING; with its key */
     void *result;         /* out: yours if you set it to NULL; NULL: not requested, or not there */
     size_t result_len;
@@ -258,7 +269,8 @@ static inline int64_t store_count_most(const struct store_list *list)
  * says about the report: only its reference is left until DELETE_ROW. */
 struct store_tombstone {
     struct guid id;
-    int64_t user_id; /* 0: any user (purge, operators) */
+    int64_t user_id;               /* 0: any user (purge, operators) */
+    const struct store_access *as; /* NULL: nothing is checked */
     bool found;
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */

@@ -135,7 +135,7 @@ static void a_submit_that_comes_too_late_is_refused(void **state)
     assert_int_equal(store_run(f->store, &op), -E_FORBIDDEN);
 }
 
-static bool login_with(struct fixture *f, const char *hash)
+static bool login_as(struct fixture *f, const char *hash, const struct store_access *session)
 {
     struct store_op op = {.verb = STORE_LOGIN};
 
@@ -143,11 +143,125 @@ static bool login_with(struct fixture *f, const char *hash)
                                     .password_ok = true,
                                     .password_hash = hash,
                                     .now_ms = NOW_MS,
-                                    .session = guid_new(),
-                                    .access = guid_new(),
+                                    .session = session->session,
+                                    .access = session->access,
                                     .refresh_expires_ms = NOW_MS + DAY_MS};
     assert_int_equal(run(f->store, &op), 0);
     return op.login.opened;
+}
+
+static struct store_access new_session(void)
+{
+    return (struct store_access){
+        .session = guid_new(), .access = guid_new(), .now_ms = NOW_MS + DAY_MS};
+}
+
+static bool login_with(struct fixture *f, const char *hash)
+{
+    struct store_access session = new_session();
+
+    return login_as(f, hash, &session);
+}
+
+/* ---- sessions that an operation checks itself ---- */
+
+/* An outcome, or what it is refused with. */
+static int submit_as(struct fixture *f, const struct store_access *session, int limit)
+{
+    struct store_op op = submit_op(f->ann);
+    int rc;
+
+    op.submit.as = session;
+    op.submit.active_limit = limit;
+    rc = store_run(f->store, &op);
+    if (rc == 0)
+        rc = op.submit.outcome;
+    store_op_done(&op);
+    return rc;
+}
+
+static bool is_found_as(struct fixture *f, struct guid id, const struct store_access *session)
+{
+    struct store_op op = {.verb = STORE_FIND};
+    bool found;
+
+    op.find = (struct store_find){.id = id, .user_id = f->ann, .as = session};
+    assert_int_equal(run(f->store, &op), 0);
+    found = op.find.found;
+    store_op_done(&op);
+    return found;
+}
+
+static bool is_marked_as(struct fixture *f, struct guid id, const struct store_access *session)
+{
+    struct store_op op = {.verb = STORE_TOMBSTONE};
+
+    op.tombstone = (struct store_tombstone){.id = id, .user_id = f->ann, .as = session};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.tombstone.found;
+}
+
+static void assert_does_nothing(struct fixture *f, struct guid id,
+                                const struct store_access *session)
+{
+    assert_int_not_equal(submit_as(f, session, 10), SUBMIT_ACCEPTED);
+    assert_false(is_found_as(f, id, session));
+    assert_false(is_marked_as(f, id, session));
+}
+
+/* An embedded store checks nothing: there the look-up of a session costs no transaction. */
+static void nothing_is_done_for_a_session_that_does_not_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct store_access session = new_session(), other = session;
+    struct store_op logout = {.verb = STORE_LOGOUT};
+    struct guid id = submit(f, f->ann);
+
+    if (!store_is_shared(f->store))
+        return;
+    assert_true(login_as(f, "hash", &session));
+    other.access = guid_new();
+    assert_does_nothing(f, id, &other);
+    assert_int_equal(submit_as(f, &session, 10), SUBMIT_ACCEPTED);
+    assert_true(is_found_as(f, id, &session));
+    logout.logout = (struct store_logout){.session = session.session, .access = session.access};
+    assert_int_equal(run(f->store, &logout), 0);
+    assert_does_nothing(f, id, &session);
+    session = new_session();
+    assert_true(login_as(f, "hash", &session));
+    assert_true(is_marked_as(f, id, &session));
+}
+
+static void nothing_is_done_for_a_user_who_is_disabled(void **state)
+{
+    struct fixture *f = *state;
+    struct store_access session = new_session();
+    struct store_op change = {.verb = STORE_USER_CHANGE};
+    struct guid id = submit(f, f->ann);
+
+    if (!store_is_shared(f->store))
+        return;
+    assert_true(login_as(f, "hash", &session));
+    change.user_change = (struct store_user_change){.name = "ann", .disabled = 1};
+    assert_int_equal(run(f->store, &change), 0);
+    assert_does_nothing(f, id, &session);
+}
+
+static void a_limit_of_the_users_own_counts_where_the_session_is_checked(void **state)
+{
+    struct fixture *f = *state;
+    struct store_access session = new_session();
+    struct store_op change = {.verb = STORE_USER_CHANGE};
+
+    if (!store_is_shared(f->store))
+        return;
+    assert_true(login_as(f, "hash", &session));
+    change.user_change =
+        (struct store_user_change){.name = "ann", .disabled = -1, .active_limit = 2};
+    assert_int_equal(run(f->store, &change), 0);
+    assert_int_equal(submit_as(f, &session, 1), SUBMIT_ACCEPTED);
+    assert_int_equal(submit_as(f, &session, 1), SUBMIT_ACCEPTED);
+    assert_int_equal(submit_as(f, &session, 10), SUBMIT_LIMIT);
 }
 
 static void a_password_that_was_replaced_meanwhile_opens_nothing(void **state)
@@ -213,6 +327,9 @@ int main(void)
         STORE_TEST(what_has_ended_has_its_worker_until_its_query_stops),
         STORE_TEST(what_has_ended_holds_no_slot),
         STORE_TEST(a_password_that_was_replaced_meanwhile_opens_nothing),
+        STORE_TEST(nothing_is_done_for_a_session_that_does_not_hold),
+        STORE_TEST(nothing_is_done_for_a_user_who_is_disabled),
+        STORE_TEST(a_limit_of_the_users_own_counts_where_the_session_is_checked),
         STORE_TEST(a_submit_that_comes_too_late_is_refused),
         STORE_TEST(a_removed_user_goes_with_the_last_report_and_nobody_gets_the_id),
     };

@@ -326,3 +326,36 @@ def test_a_life_never_reads_a_whole_table(make_cluster):
         client.delete(client.complete("Quick", ProductID="1"))
     poll(lambda: int(cluster.sql(scans.format("coalesce(idx_scan, 0)"))[0]) >= 5, what="the statistics")
     assert int(cluster.sql(scans.format("seq_scan"))[0]) == before
+
+
+# What a client has that waits for its report, gets it and deletes it: what each of these operations does is one statement or few,
+# and nothing is looked up for a session.
+LIFE = ["claim", "delete_row", "find", "finish", "sent", "submit", "tombstone"]
+
+
+def test_a_life_takes_few_operations(make_cluster):
+    """And its claim is in the transaction of its submit, if a worker is idle."""
+    cluster = make_cluster(nodes=1, spool="postgresql", row_results="16K", workers=2)
+    (node,), (client,) = cluster.nodes, cluster.clients(ALICE)
+    node.stop()
+    trace = node.folder / "trace"
+    plan(node, trace=trace)
+    node.start()
+    client.url = node.url
+
+    def life():
+        """The steps of the store from the submit on."""
+        begun = len(passings(trace))
+        answer = client.submit("Quick", {"ProductID": "1"}, {"Prefer": "wait=30"})
+        assert answer.headers["X-Report-State"] == "complete"
+        reference = answer.json()["data"]
+        assert client.result(reference).status_code == 200 and client.delete(reference).status_code == 200
+        poll(lambda: any(place == "store.sent.answered" for _, place in passings(trace)[begun:]), what="the end of the transfer")
+        return [place for _, place in passings(trace)[begun:] if place.startswith("store.")]
+
+    def is_short(steps):
+        verbs = sorted(step.split(".")[1] for step in steps if step.endswith(".taken"))
+        return verbs == LIFE and steps[steps.index("store.submit.taken") + 1] == "store.claim.taken"
+
+    life()  # the session is looked up once
+    poll(lambda: is_short(life()), what="a short life")  # between heartbeats, sweeps and audits

@@ -66,11 +66,13 @@ static void a_move_wakes_all_who_wait_for_that_report(void **state)
     waiters_add(*state, &first.waiter);
     waiters_add(*state, &second.waiter);
     waiters_add(*state, &other.waiter);
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     assert_int_equal(times_woken(&first), 1);
     assert_int_equal(times_woken(&second), 1);
     assert_int_equal(times_woken(&other), 0);
     assert_false(first.waiter.timed_out);
+    assert_int_equal(first.waiter.state, REPORT_COMPLETE);
+    assert_true(report_is_active(other.waiter.state));
     assert_true(waiters_cancel(*state, &other.waiter));
 }
 
@@ -101,8 +103,8 @@ static void a_move_wakes_only_once(void **state)
 
     guest_init(&guest, id, clock_mono_ms() + FAR_MS);
     waiters_add(*state, &guest.waiter);
-    waiters_notify(*state, &id);
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     assert_int_equal(times_woken(&guest), 1);
 }
 
@@ -114,7 +116,7 @@ static void a_report_in_the_same_bucket_is_not_woken(void **state)
     other.bytes[0] ^= 1; /* the bucket is chosen by the last bytes */
     guest_init(&guest, id, clock_mono_ms() + FAR_MS);
     waiters_add(*state, &guest.waiter);
-    waiters_notify(*state, &other);
+    waiters_notify(*state, &other, REPORT_COMPLETE);
     assert_int_equal(times_woken(&guest), 0);
     assert_true(waiters_cancel(*state, &guest.waiter));
 }
@@ -176,7 +178,7 @@ static void a_cancelled_waiter_is_not_woken(void **state)
     guest_init(&guest, id, clock_mono_ms() + FAR_MS);
     waiters_add(*state, &guest.waiter);
     assert_true(waiters_cancel(*state, &guest.waiter));
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     assert_int_equal(times_woken(&guest), 0);
 }
 
@@ -187,7 +189,7 @@ static void a_woken_waiter_cannot_be_cancelled(void **state)
 
     guest_init(&guest, id, clock_mono_ms() + FAR_MS);
     waiters_add(*state, &guest.waiter);
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     assert_false(waiters_cancel(*state, &guest.waiter));
 }
 
@@ -198,9 +200,9 @@ static void a_woken_waiter_can_wait_again(void **state)
 
     guest_init(&guest, id, clock_mono_ms() + FAR_MS);
     waiters_add(*state, &guest.waiter);
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     waiters_add(*state, &guest.waiter);
-    waiters_notify(*state, &id);
+    waiters_notify(*state, &id, REPORT_COMPLETE);
     assert_int_equal(times_woken(&guest), 2);
 }
 
