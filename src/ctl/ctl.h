@@ -43,7 +43,7 @@ enum ctl_exit {
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
     X(format, 'F', "format", "FORMAT",                                                             \
       "The form of the result: json (default), ndjson, csv or xlsx")                               \
-    X(labels, 'L', "labels", NULL, "Name columns by their labels, except in JSON")                 \
+    X(labels, 'L', "labels", NULL, "Name columns by their labels: of csv, xlsx and rows")          \
     X(from, 'A', "from", "N", "Number of the first row, from 0")                                   \
     X(count, 'C', "count", "N", "How many rows: default 500")                                      \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
