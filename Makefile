@@ -7,7 +7,7 @@ ifeq ($(origin CXX),default)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 endif
 O := build/$(MODE)
-PKGS := libmicrohttpd gnutls sqlite3 libpq jansson libsodium libconfuse libcrypto libseccomp re2 zlib libzstd
+PKGS := libmicrohttpd gnutls sqlite3 libpq jansson libsodium libconfuse libcrypto libseccomp re2 zlib libzstd libxxhash
 CTL_PKGS := libcurl jansson libcrypto
 TEST_PKGS := cmocka
 

@@ -70,6 +70,9 @@ struct footer {
     int64_t stride;      /* offset number n of the index is of row n * stride of results */
     int64_t index_at;    /* where the index is in the stored object … */
     int64_t index_count; /* … and how many offsets it has */
+    bool has_checksum;   /* false: written before there was one */
+    uint64_t
+        checksum; /* XXH3 of the JSON, which forms are compared with: it is as fast as memory */
 };
 
 /* Append description and trailer of `footer`, whose index (`index_count` offsets at `index_at`) has

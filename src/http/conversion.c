@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <xxhash.h>
 
 #include "base/seam.h"
 #include "base/thread.h"
@@ -42,7 +43,8 @@ struct conversion {
     struct footer *footer;
     struct form_writer *writer; /* NULL: before the first block */
     struct encoder *encoder;    /* NULL: identity */
-    EVP_MD_CTX *hash;           /* of the JSON as it is stored; NULL: not compared */
+    EVP_MD_CTX *hash;           /* of the JSON as it is stored, if that is the form */
+    XXH3_state_t *checksum;     /* the same for other forms; NULL: the footer has none */
     int64_t hashed;             /* bytes of it, from the first one on */
     char date[CLOCK_DATE_TEXT];
     struct buf plain; /* input of the encoder */
@@ -94,9 +96,17 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
     return spool_reader_read(conversion->reader, at, out, max, err);
 }
 
+static bool is_hashed(const struct conversion *conversion)
+{
+    return conversion->hash != NULL || conversion->checksum != NULL;
+}
+
 static void hash_some(struct conversion *conversion, const void *bytes, size_t len)
 {
-    EVP_DigestUpdate(conversion->hash, bytes, len);
+    if (conversion->hash != NULL)
+        EVP_DigestUpdate(conversion->hash, bytes, len);
+    else
+        XXH3_64bits_update(conversion->checksum, bytes, len);
     conversion->hashed += (int64_t)len;
 }
 
@@ -125,7 +135,7 @@ static int hash_stored(struct conversion *conversion, int64_t at, const char *by
     int rc;
 
     end = end < size ? end : size;
-    if (conversion->hash == NULL || at >= size || end <= conversion->hashed)
+    if (!is_hashed(conversion) || at >= size || end <= conversion->hashed)
         return 0;
     rc = hash_until(conversion, at, err);
     if (rc == 0)
@@ -216,18 +226,20 @@ static int make_window(struct conversion *conversion, struct buf *out, struct er
     return rc;
 }
 
-/* A value that was changed would show in no form. Frames and encrypted chunks are checked as they
- * are read, which is enough for a form. NDJSON is made faster than a digest. */
+/* A value that was changed would show in no form. */
 static int open_hash(struct conversion *conversion, struct err *err)
 {
-    enum form form = conversion->spec.form;
+    bool good = true;
 
-    if (form == FORM_NDJSON || (form != FORM_JSON && spool_reader_is_checked(conversion->reader)))
-        return 0;
-    conversion->hash = EVP_MD_CTX_new();
-    if (conversion->hash == NULL || EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) != 1)
-        return err_set(err, -E_NOMEM, "Out of memory.");
-    return 0;
+    if (conversion->spec.form == FORM_JSON) {
+        conversion->hash = EVP_MD_CTX_new();
+        good = conversion->hash != NULL &&
+               EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) == 1;
+    } else if (conversion->footer->has_checksum) {
+        conversion->checksum = XXH3_createState();
+        good = conversion->checksum != NULL && XXH3_64bits_reset(conversion->checksum) == XXH_OK;
+    }
+    return good ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
 }
 
 /* JSON needs no footer, which results of older versions do not have. */
@@ -236,32 +248,36 @@ static int open_writer(struct conversion *conversion, struct err *err)
     bool json = conversion->spec.form == FORM_JSON;
     int64_t size = json ? spool_reader_size(conversion->reader) : -1;
     struct form_spec spec;
-    int rc = open_hash(conversion, err);
+    int rc = json ? 0 : read_stored_footer(conversion, err);
 
-    if (rc == 0 && !json)
-        rc = read_stored_footer(conversion, err);
-    rc = rc ?: read_date(conversion, err);
+    rc = rc ?: open_hash(conversion, err) ?: read_date(conversion, err);
     if (rc == 0 && conversion->spec.coding != CODING_IDENTITY)
         rc = encoder_new(conversion->spec.coding, size, &conversion->encoder, err);
     spec = form_spec(conversion);
     return rc ?: form_new(&spec, &conversion->writer, err);
 }
 
-/* Are the bytes those that were written? Checked before the last ones are sent. */
-static int check_stored_digest(struct conversion *conversion, struct err *err)
+static bool is_as_written(struct conversion *conversion)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
-    int rc;
 
     if (conversion->hash == NULL)
+        return XXH3_64bits_digest(conversion->checksum) == conversion->footer->checksum;
+    EVP_DigestFinal_ex(conversion->hash, digest, NULL);
+    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0;
+}
+
+/* Are the bytes those that were written? Checked before the last ones are sent. */
+static int compare_stored(struct conversion *conversion, struct err *err)
+{
+    int rc;
+
+    if (!is_hashed(conversion))
         return 0;
     rc = hash_until(conversion, spool_reader_size(conversion->reader), err);
     if (rc < 0)
         return rc;
-    EVP_DigestFinal_ex(conversion->hash, digest, NULL);
-    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0
-               ? 0
-               : err_damaged(err, "the stored result");
+    return is_as_written(conversion) ? 0 : err_damaged(err, "the stored result");
 }
 
 /* The first block is flushed, so that the first byte is sent soon. */
@@ -275,7 +291,7 @@ static int write_block(struct conversion *conversion, bool first, struct buf *ou
     more = form_more(conversion->writer, plain, err);
     if (more == 0) {
         how = ENCODE_END;
-        rc = check_stored_digest(conversion, err);
+        rc = compare_stored(conversion, err);
     }
     if (more >= 0 && rc == 0 && conversion->encoder != NULL)
         rc = encoder_add(conversion->encoder, plain->data, plain->len, how, out, err);
@@ -329,6 +345,7 @@ static void conversion_destroy(struct conversion *conversion)
     form_free(conversion->writer);
     encoder_free(conversion->encoder);
     EVP_MD_CTX_free(conversion->hash);
+    XXH3_freeState(conversion->checksum);
     footer_free(conversion->footer);
     spool_reader_free(conversion->reader);
     buf_done(&conversion->plain);

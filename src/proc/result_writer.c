@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/seam.h"
 #include "base/thread.h"
@@ -35,6 +36,7 @@ struct result_writer {
     struct pack *pack; /* NULL: not compressed */
     struct seal *seal; /* NULL: not encrypted */
     EVP_MD_CTX *hash;
+    XXH3_state_t *checksum;
     struct work_queue
         *work_queue;   /* NULL until the first full block: a small report needs no thread */
     sem_t idle_blocks; /* blocks that are neither being filled nor queued */
@@ -88,14 +90,19 @@ int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_wri
 {
     struct result_writer *result_writer = calloc(1, sizeof(*result_writer));
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    XXH3_state_t *checksum = XXH3_createState();
 
-    if (result_writer == NULL || hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
+    if (result_writer == NULL || hash == NULL || checksum == NULL ||
+        EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
+        XXH3_freeState(checksum);
         EVP_MD_CTX_free(hash);
         free(result_writer);
         return err_set(err, -E_NOMEM, "Out of memory.");
     }
+    XXH3_64bits_reset(checksum);
     result_writer->fd = fd;
     result_writer->hash = hash;
+    result_writer->checksum = checksum;
     sem_init(&result_writer->idle_blocks, 0, BLOCKS - 1);
     for (int i = 0; i < BLOCKS; i++) {
         result_writer->blocks[i].result_writer = result_writer;
@@ -127,6 +134,7 @@ void result_writer_free(struct result_writer *result_writer)
     free_blocks(result_writer);
     sem_destroy(&result_writer->idle_blocks);
     EVP_MD_CTX_free(result_writer->hash);
+    XXH3_freeState(result_writer->checksum);
     free(result_writer);
 }
 
@@ -136,6 +144,7 @@ static void put_block(struct result_writer *result_writer, struct block *block)
 
     if (result_writer->write_errno == 0) {
         EVP_DigestUpdate(result_writer->hash, data->data, data->len);
+        XXH3_64bits_update(result_writer->checksum, data->data, data->len);
         result_writer->write_errno = result_writer->pack != NULL
                                          ? pack_add(result_writer->pack, data->data, data->len)
                                          : put_stored(result_writer, data->data, data->len);
@@ -217,6 +226,11 @@ int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_a
     if (result_writer->write_errno == 0 && result_writer->pack != NULL)
         result_writer->write_errno = pack_end(result_writer->pack, ret_footer_at);
     return result_writer->write_errno != 0 ? write_failed(result_writer->write_errno, err) : 0;
+}
+
+uint64_t result_writer_checksum(const struct result_writer *result_writer)
+{
+    return XXH3_64bits_digest(result_writer->checksum);
 }
 
 int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,

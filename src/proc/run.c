@@ -142,10 +142,12 @@ static int result_footer_part(struct result_footer *rf, size_t number, int64_t a
     return json_rows_describe(rows, rf->def, part, err);
 }
 
-static int result_footer_write(struct result_footer *rf, int64_t at, struct buf *out,
-                               struct err *err)
+static int result_footer_write(struct result_footer *rf, int64_t at, uint64_t checksum,
+                               struct buf *out, struct err *err)
 {
     rf->footer.index_at = at;
+    rf->footer.has_checksum = true;
+    rf->footer.checksum = checksum;
     buf_add(out, rf->offsets, (size_t)rf->footer.index_count * sizeof(rf->offsets[0]));
     return footer_write(&rf->footer, out, err);
 }
@@ -557,7 +559,8 @@ static int finish_result(struct run *run, struct wire_answer *ret, struct err *e
 
     buf_init(&footer, sizeof(uint64_t) * FOOTER_INDEX_MAX + FOOTER_TEXT_MAX + FOOTER_TRAILER);
     if (rc == 0 && !is_choices(run->job))
-        rc = result_footer_write(&run->footer, at, &footer, err);
+        rc = result_footer_write(&run->footer, at, result_writer_checksum(run->result_writer),
+                                 &footer, err);
     if (rc == 0)
         rc = result_writer_finish(run->result_writer, &footer, run->job->run.row_results,
                                   ret->digest, &ret->unsynced, err);

@@ -335,11 +335,6 @@ int64_t spool_reader_end(const struct spool_reader *reader)
     return reader->bytes;
 }
 
-bool spool_reader_is_checked(const struct spool_reader *reader)
-{
-    return reader->unseal != NULL || reader->unpack != NULL;
-}
-
 int spool_reader_frames(struct spool_reader *reader, struct pack_frames *ret, struct err *err)
 {
     int rc = fetch_error(reader, err);

@@ -102,8 +102,6 @@ int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */
 int64_t spool_reader_size(const struct spool_reader *reader); /* of the result: the JSON */
 int64_t spool_reader_end(const struct spool_reader *reader);  /* of its footer (core/footer.h) */
-/* Is it stored encrypted or compressed? Then a read finds what was changed. */
-bool spool_reader_is_checked(const struct spool_reader *reader);
 /* Of a result that is stored compressed: its frames, which the reader has from spool_reader_size()
  * on, once a byte of those places is ready. As spool_reader_read(). */
 int spool_reader_frames(struct spool_reader *reader, struct pack_frames *ret, struct err *err);

@@ -460,9 +460,9 @@ def test_a_damaged_result_breaks_the_connection_off(make_server):
 
 
 @pytest.mark.stores("sqlite")
-@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize("form", ["ndjson", "csv", "xlsx"])
 def test_a_value_that_was_changed_breaks_the_connection_off(make_server, form):
-    """It is still a number, so only the digest of the JSON tells, and only at the end."""
+    """It is still a number, so only the checksum of the JSON tells, and only at the end."""
     server = make_server()
     client = server.client("alice")
     large, small = client.complete("Big", Rows="30000"), client.complete("Big", Rows="30")

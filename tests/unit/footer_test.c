@@ -1,4 +1,6 @@
 /* tests/unit/footer_test.c -- what a worker writes behind a result. */
+#include <xxhash.h>
+
 #include "worker_fixture.h"
 
 static void a_result_says_what_its_columns_hold(void **state)
@@ -40,6 +42,8 @@ static void a_result_says_what_its_columns_hold(void **state)
     assert_int_equal(done.outcome, WIRE_COMPLETE);
     text = read_part(*state, &len);
     footer = footer_of(text, len);
+    assert_true(footer->has_checksum);
+    assert_true(footer->checksum == XXH3_64bits(text, (size_t)done.bytes));
     assert_int_equal(footer->part_count, 3);
     assert_string_equal(footer->parts[1].name, "more");
     assert_int_equal(footer->parts[1].rows, 1);
