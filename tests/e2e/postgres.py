@@ -65,7 +65,7 @@ def free_port():
 
 class Keeper:
     def __init__(self, settings):
-        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir=short_folder(settings["fsync"] == "on")))
+        self.folder = Path(tempfile.mkdtemp(prefix="reportd-pg-", dir=short_folder(settings.get("fsync") == "on")))
         self.data = self.folder / "data"
         self.password = secrets.token_hex(8)
         self.settings = settings
