@@ -152,7 +152,6 @@ export class Table {
   // Once rows exist: the actual heights and widths. A column only becomes wider.
   #settle() {
     const height = this.body.rows[0]?.offsetHeight;
-
     const heads = [...this.head.cells], widths = heads.map((cell) => cell.offsetWidth);
 
     heads.forEach(({ style }, i) => {
@@ -217,6 +216,7 @@ export class Table {
   #rest() {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => {
+      this.#scrolled(); // not told yet
       if (Math.abs(this.#topOf(this.#position) - this.scroller.scrollTop) > 1) this.#place();
       this.onMove();
     }, IDLE);

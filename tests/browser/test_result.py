@@ -68,6 +68,21 @@ def test_all_of_600000_rows_are_scrolled_over(page, many):
     page.until(lambda: 1 in page.rows(), "the first row")
 
 
+def test_what_is_scrolled_before_its_event_comes_is_not_undone(page, many):
+    page.log_in("bob")
+    page.open_result(many)
+    scroll_to(page, 4e6)
+    page.until(lambda: min(page.rows()) > 200_000, "the middle")
+    page.script("""
+        const box = document.querySelector('.scroller');
+        box.addEventListener('scroll', () => {
+            window.addEventListener('scroll', (event) => event.stopImmediatePropagation(), true);
+            box.scrollTop = 0;
+        }, { once: true });
+        box.scrollTop = 2e6;""")
+    page.until(lambda: 1 in page.rows(), "the first row")
+
+
 def test_a_wheel_moves_by_rows_in_the_middle_of_a_long_result(page, many):
     page.log_in("bob")
     page.open_result(many, **{"from": 300_000})
