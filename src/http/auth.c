@@ -292,17 +292,11 @@ void exchange_checked(struct exchange *ex)
     ex->unchecked = false;
 }
 
+/* Nothing of the first try is left. */
 bool exchange_check_again(struct exchange *ex)
 {
     if (!ex->unchecked)
         return false;
-    auth_check(ex);
-    return true;
-}
-
-/* Nothing of the first try is left. */
-void auth_check(struct exchange *ex)
-{
     ex->unchecked = false;
     ex->user = NULL;
     if (ex->state_free != NULL)
@@ -318,6 +312,7 @@ void auth_check(struct exchange *ex)
     json_decref(ex->body);
     ex->body = NULL;
     ask_store(ex);
+    return true;
 }
 
 /* Before a body that needs no more right than a token: as everything is checked again after it, it

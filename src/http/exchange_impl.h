@@ -53,8 +53,6 @@ exchange_step request_check, dispatch;
 /* auth.c: authenticates the client. A step: replies 401, or sets ex->user and ex->claims and goes
  * on with dispatch(). An API key's id is the session of its claims, and ex->user->key is set. */
 exchange_step auth_token;
-/* Look the session up, as ex->unchecked asks for, and begin the route again. */
-void auth_check(struct exchange *ex);
 /* The signature of the token must hold, nothing more: ex->claims, which may be there already.
  * False: replied. */
 bool auth_signature(struct exchange *ex);

@@ -182,12 +182,10 @@ static void send_response(struct exchange *ex, int status, const char *type,
 {
     THREAD_CHECK(ex->thread);
     CHECK(!ex->replied);
-    if (ex->unchecked) {
-        if (response != NULL)
-            MHD_destroy_response(response);
-        auth_check(ex);
+    if (ex->unchecked && response != NULL)
+        MHD_destroy_response(response);
+    if (exchange_check_again(ex))
         return;
-    }
     ex->replied = true;
     if (ex->begun)
         gate_answered(server_gate(ex->server));
