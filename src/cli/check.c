@@ -110,14 +110,13 @@ static void check_defaults(const struct definition *def, struct problems *proble
 
 static bool passes_on(const struct config *config, const char *claim)
 {
-    for (size_t i = 0; i < config->issuer_count; i++) {
-        const char *list = config->issuers[i].session_claims, *name;
-        size_t len;
+    size_t len = strlen(claim);
 
-        while ((name = config_next_claim(&list, &len)) != NULL) {
-            if (strlen(claim) == len && memcmp(claim, name, len) == 0)
-                return true;
-        }
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        const char *name = config_find_claim(config->issuers[i].session_claims, claim, len);
+
+        if (name != NULL && memcmp(claim, name, len) == 0)
+            return true;
     }
     return false;
 }

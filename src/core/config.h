@@ -228,6 +228,8 @@ const struct config_issuer *config_find_issuer(const struct config *config, cons
 /* Take the next name off the list of an issuer's session_claims; borrowed, not terminated; NULL:
  * none is left. */
 const char *config_next_claim(const char **list, size_t *ret_len);
+/* The name on such a list, in any case; NULL: it is not there. */
+const char *config_find_claim(const char *list, const char *name, size_t len);
 
 /* The environment variable that stands for a key: the prefix and the key in upper case. */
 #define CONFIG_VARIABLE "REPORTD_"

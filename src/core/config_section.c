@@ -51,16 +51,16 @@ const char *config_next_claim(const char **list, size_t *ret_len)
     return *ret_len > 0 ? name : NULL;
 }
 
-static bool is_listed(const char *list, const char *end, const char *name, size_t len)
+const char *config_find_claim(const char *list, const char *name, size_t len)
 {
     const char *other;
     size_t other_len;
 
-    while ((other = config_next_claim(&list, &other_len)) != NULL && other < end) {
+    while ((other = config_next_claim(&list, &other_len)) != NULL) {
         if (other_len == len && strncasecmp(other, name, len) == 0)
-            return true;
+            return other;
     }
-    return false;
+    return NULL;
 }
 
 static int check_session_claims(const struct config *config, const struct config_issuer *issuer,
@@ -70,7 +70,8 @@ static int check_session_claims(const struct config *config, const struct config
     size_t len, count = 0;
 
     while ((name = config_next_claim(&list, &len)) != NULL) {
-        if (!claim_is_name(name, len) || is_listed(issuer->session_claims, name, name, len))
+        if (!claim_is_name(name, len) ||
+            config_find_claim(issuer->session_claims, name, len) != name)
             return err_set(
                 err, -E_CONFIG,
                 "%s: issuer %s: session_claims: '%.*s' is no name, or there twice, be it "

@@ -52,12 +52,16 @@ static int read_first_line(FILE *file, const char *where, char **ret, struct err
     return *ret != NULL ? 0 : err_set(err, -E_IO, "%s has no token in its first line", where);
 }
 
+/* How many characters follow the prefix that a key may have there; 0: there is no prefix. */
+static size_t count_random(const char *text)
+{
+    return str_starts(text, key_prefix) ? strspn(text + sizeof(key_prefix) - 1, base64url) : 0;
+}
+
 static bool is_api_key(const char *text)
 {
-    size_t len = sizeof(key_prefix) - 1;
-
-    return str_starts(text, key_prefix) && strlen(text) == len + KEY_RANDOM_TEXT &&
-           strspn(text + len, base64url) == KEY_RANDOM_TEXT;
+    return count_random(text) == KEY_RANDOM_TEXT &&
+           strlen(text) == sizeof(key_prefix) - 1 + KEY_RANDOM_TEXT;
 }
 
 /* As in ssh, the mode of another user's file is not checked, since the caller cannot change it. */
@@ -151,9 +155,9 @@ int token_from_environment(const char **ret, struct err *err)
 static bool has_key(const char *text)
 {
     while ((text = strstr(text, key_prefix)) != NULL) {
-        text += sizeof(key_prefix) - 1;
-        if (strspn(text, base64url) >= KEY_RANDOM_TEXT)
+        if (count_random(text) >= KEY_RANDOM_TEXT)
             return true;
+        text += sizeof(key_prefix) - 1;
     }
     return false;
 }

@@ -67,14 +67,15 @@ static void refuse_unknown_key(struct exchange *ex)
                   "cannot be fetched: try again later, with the same token.");
 }
 
-/* As issuers_verify(); replied unless it is GOOD or LATER. */
-static int verify_or_refuse(struct exchange *ex, const char *text, struct issuers_token *ret)
+/* As issuers_verify(); replied unless it is GOOD, or LATER and the exchange may wait for that. */
+static int verify_or_refuse(struct exchange *ex, const char *text, bool may_wait,
+                            struct issuers_token *ret)
 {
     jwt_why why = "";
     int64_t now_s = store_now_ms(ex->services->store) / 1000;
     int rc = issuers_verify(ex->services->issuers, text, now_s, ret, &why);
 
-    if (rc == -E_BUSY)
+    if (rc == -E_BUSY || (rc == ISSUERS_LATER && !may_wait))
         refuse_unknown_key(ex);
     else if (rc < 0)
         exchange_fail(ex, rc, "no memory to verify a token");
@@ -170,14 +171,12 @@ static void await_keys(struct exchange *ex, struct issuer_keys *keys, exchange_s
 
 bool external_read(struct exchange *ex, const char *text, exchange_step *again)
 {
+    bool may_wait = again != NULL && !ex->awaited_keys, taken;
     struct issuers_token token;
-    int answer = verify_or_refuse(ex, text, &token);
-    bool taken;
+    int answer = verify_or_refuse(ex, text, may_wait, &token);
 
-    if (answer == ISSUERS_LATER && again != NULL && !ex->awaited_keys)
+    if (answer == ISSUERS_LATER && may_wait)
         await_keys(ex, token.keys, again);
-    else if (answer == ISSUERS_LATER)
-        refuse_unknown_key(ex);
     if (answer != ISSUERS_GOOD)
         return false;
     ex->claims = (struct token_claims){.session = session_of(text),
@@ -337,15 +336,8 @@ void external_enrol(struct exchange *ex, const char *text, exchange_step *next)
     struct enrolment *enrolment;
     int64_t now_ms = store_now_ms(ex->services->store);
 
-    switch (verify_or_refuse(ex, text, &token)) {
-    case ISSUERS_GOOD:
-        break;
-    case ISSUERS_LATER: /* its key has gone just now */
-        refuse_unknown_key(ex);
-        return;
-    default:
-        return;
-    }
+    if (verify_or_refuse(ex, text, false, &token) != ISSUERS_GOOD)
+        return; /* its key has gone just now, say */
     enrolment = new_enrolment(ex, &token);
     if (enrolment != NULL) {
         ex->enrolled = true;

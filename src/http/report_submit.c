@@ -233,18 +233,25 @@ static void log_and_reply(struct exchange *ex, const struct store_submit *submit
     reply_report(ex, &submit->id, false, session_holds);
 }
 
+/* A step. */
+static void refuse_submit(struct exchange *ex)
+{
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
 static void submit_done(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
     bool session_holds = ex->unchecked;
 
-    if (ex->op.rc == -E_FORBIDDEN || (ex->op.rc == 0 && submit->outcome == SUBMIT_ACCEPTED))
+    if (ex->op.rc == 0 && submit->outcome == SUBMIT_ACCEPTED)
         exchange_checked(ex);
     if (exchange_check_again(ex))
         return;
-    if (ex->op.rc < 0) /* the user no longer exists, or may no longer run it */
-        exchange_reply_error(ex, &ex->op.err, NULL);
-    else if (submit->outcome == SUBMIT_LIMIT)
+    if (ex->op.rc < 0) { /* the user no longer exists, or may no longer run it: or at all? */
+        ex->err = ex->op.err;
+        auth_again(ex, refuse_submit);
+    } else if (submit->outcome == SUBMIT_LIMIT)
         reply_limit(ex);
     else if (submit->outcome == SUBMIT_KEY_REUSED)
         reply_key_reused(ex);

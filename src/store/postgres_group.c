@@ -8,8 +8,13 @@ static bool ends_reports_of_members(const struct store_group_change *arg)
     return arg->what == GROUP_REMOVE || (arg->what == GROUP_SET && arg->grants != NULL);
 }
 
+/* Batches that submit are over, or have not begun: none is checked against what the group gave
+ * before, unless its reports are among those that end here. A lock of each member would be too
+ * many. */
 void postgres_send_group_change(struct postgres_conn *c, struct store_group_change *arg)
 {
+    if (ends_reports_of_members(arg))
+        call_run(c, PG_KEYS_HOLD_ALONE);
     if (arg->what == GROUP_ADD)
         call_run(c, PG_GROUP_ADD, value_text(arg->name),
                  value_text(arg->grants != NULL ? arg->grants : ""), value_bool(arg->operates > 0));
@@ -26,8 +31,11 @@ void postgres_send_group_change(struct postgres_conn *c, struct store_group_chan
 
 int postgres_read_group_change(struct postgres_conn *c, struct store_group_change *arg)
 {
-    bool done = results_changed(c) > 0 || (c->again && arg->what != GROUP_SET);
+    bool done;
 
+    if (ends_reports_of_members(arg) && !results_take(c))
+        return -E_STORE;
+    done = results_changed(c) > 0 || (c->again && arg->what != GROUP_SET);
     arg->ended = 0;
     if (ends_reports_of_members(arg) && postgres_read_revoked(c, &arg->ended) < 0)
         return -E_STORE;

@@ -186,7 +186,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " AND number = (SELECT max(number) FROM erase_key)"                                          \
       " AND (made + $2 * interval '1 millisecond' <= clock_timestamp()"                            \
       " OR made > clock_timestamp()))")                                                            \
-    /* Submits wait behind a waiting exclusive lock, so it must not wait long. */                  \
+    /* Submits wait behind a waiting exclusive lock, so it must not wait long. GROUP_CHANGE takes  \
+     * it, too, to see every submit. */                                                            \
     X(KEYS_PATIENCE, "", "SET LOCAL lock_timeout = '500ms'")                                       \
     X(KEYS_HOLD_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -2)")                         \
     X(KEYS_ADD, "ixx",                                                                             \

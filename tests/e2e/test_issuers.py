@@ -265,6 +265,34 @@ def test_what_a_token_takes_on_one_node_another_one_does_not_start_meanwhile(mak
         failed(answers[0], 403)
 
 
+def test_what_a_group_loses_on_one_node_another_one_does_not_start_meanwhile(make_cluster, tmp_path):
+    """A submit that is not committed has been checked against the group as it was, and its claim too."""
+    provider = Provider(tmp_path)
+    cluster = make_cluster(nodes=2, sections=provider.section())
+    first, second = cluster.nodes
+    group(first, "add", "corp:makers", "--grant", "Endless", "Quick")
+    client = bearer(second, provider.token("mia", groups=["makers"]))
+    client.complete("Quick", ProductID="1")  # from now on the user has a turn
+    answers = []
+    calls = [threading.Thread(target=lambda: answers.append(client.submit("Endless"))),
+             threading.Thread(target=group, args=(first, "revoke", "corp:makers", "Endless"))]
+
+    def blocked():
+        return len(cluster.sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+    with cluster.postgres.transaction("SELECT FROM reportd.turn FOR UPDATE", cluster.database):
+        calls[0].start()
+        poll(lambda: blocked() == 1, what="the claim")
+        calls[1].start()
+        poll(lambda: blocked() == 2 or not calls[1].is_alive(), what="the change")
+    for call in calls:
+        call.join(PATIENCE)
+    if answers[0].status_code == 200:
+        assert "no longer" in client.finish(answers[0].json()["data"]).json()["message"]
+    else:  # the claim has waited too long, and was tried again, or given up
+        assert answers[0].status_code in (403, 503), answers[0].text
+
+
 @everywhere
 def test_a_key_of_such_a_user_expires_within_90_days(shared, corp):
     """For nothing says when the user leaves a group, once only the key is used."""

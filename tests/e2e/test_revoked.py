@@ -11,7 +11,7 @@ import pytest
 
 from cluster import LEASE_SECONDS
 from events import Events
-from harness import PATIENCE, failed, poll, soon
+from harness import PASSWORD, PATIENCE, failed, poll, soon
 from report_states import queued
 from seams import DEATH, Gate, passings, plan
 from stores import STORES
@@ -226,8 +226,35 @@ def test_a_request_under_way_is_refused(new_server, verb):
     take_away(server, verb)
     gate.open()
     caller.join(PATIENCE)
-    failed(answers[0], 403, MESSAGE)
+    failed(answers[0], *((401,) if verb == "disable" else (403, "You may no")))
     assert give_back(server, verb).references() == []
+
+
+ENDS = {"logout": lambda server, client: client.call("POST", "/User/Logout"),
+        "disable": lambda server, client: server.user("disable", "ella"),
+        "passwd": lambda server, client: server.user("passwd", "ella", stdin=PASSWORD + "\n")}
+
+
+def test_an_ended_session_is_a_401_whatever_its_user_may_run(server):
+    """On a connection that has just been used, on every path, with and without a body."""
+    server.add_user("ella")
+    reference = server.client("ella").complete("Quick", ProductID="1")
+    for end in ENDS.values():
+        server.user("enable", "ella")
+        server.user("grant", "ella", "*")
+        client = server.client("ella")
+        assert client.status(reference).status_code == 200
+        server.user("revoke", "ella", "*")
+        end(server, client)
+        for headers in ({}, {"Prefer": "wait=5"}, {"Idempotency-Key": "one"}):
+            failed(client.submit("Quick", {"ProductID": "1"}, headers), 401)
+        for method, path in (("GET", "/Report"), ("GET", "/Report/Status"), ("GET", "/Report/Rows"), ("DELETE", "/Report")):
+            failed(client.call(method, path, params={"reference": reference}), 401)
+        failed(client.call("POST", "/Report/Link", json={"reference": reference}), 401)
+        failed(client.call("DELETE", "/Report/List", params={"State": "complete"}), 401)
+        for path in ("/Report/List", "/Report/Types", "/Report/Events", "/User/Me", "/User/Sessions", "/Admin/Overview", "/Admin/Nothing"):
+            failed(client.get(path), 401)
+    server.user("remove", "ella")
 
 
 def test_a_grant_that_was_read_before_a_revocation_does_not_undo_it(new_server):
