@@ -52,23 +52,35 @@ static void config_table(void)
     config_print_markdown(stdout);
 }
 
-static const char *const kind_words[] = {
-    [CONFIG_LISTEN] = "",
-    [CONFIG_SPOOL] = "A path relative to the file, or `postgresql`.",
-    [CONFIG_LEDGER] = "A path relative to the file.",
-    [CONFIG_RECEIPT_KEY] = "A path relative to the file.",
-    [CONFIG_STORE] = "A path relative to the file, or a URL.",
-    [CONFIG_PATH] = "A path relative to the file.",
-    [CONFIG_FILE] = "A path relative to the file.",
-    [CONFIG_INT] = "A whole number.",
-    [CONFIG_DURATION] = "A duration: ms, s, m, h or d follow the number.",
-    [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",
-    [CONFIG_LIMIT] = "A size in bytes; K, M, G or T may follow the number.",
-    [CONFIG_NETWORKS] = "",
-    [CONFIG_ORIGINS] = "",
-    [CONFIG_CHOICE] = "",
-    [CONFIG_ZONE] = "A name of the tz database.",
-};
+static const char *kind_words(enum config_kind kind)
+{
+    switch (kind) {
+    case CONFIG_SPOOL:
+        return "A path relative to the file, or `postgresql`.";
+    case CONFIG_STORE:
+        return "A path relative to the file, or a URL.";
+    case CONFIG_LEDGER:
+    case CONFIG_RECEIPT_KEY:
+    case CONFIG_PATH:
+    case CONFIG_FILE:
+        return "A path relative to the file.";
+    case CONFIG_INT:
+        return "A whole number.";
+    case CONFIG_DURATION:
+        return "A duration: ms, s, m, h or d follow the number.";
+    case CONFIG_SIZE:
+    case CONFIG_LIMIT:
+        return "A size in bytes; K, M, G or T may follow the number.";
+    case CONFIG_ZONE:
+        return "A name of the tz database.";
+    case CONFIG_LISTEN:
+    case CONFIG_NETWORKS:
+    case CONFIG_ORIGINS:
+    case CONFIG_CHOICE:
+        break;
+    }
+    return "";
+}
 
 static void config_manual(void)
 {
@@ -91,7 +103,7 @@ static void config_manual(void)
         if (keys[i].kind == CONFIG_CHOICE)
             printf("One of\n.Li %s .\n", keys[i].fallback);
         else
-            print_text(kind_words[keys[i].kind]);
+            print_text(kind_words(keys[i].kind));
         print_sentence(keys[i].reload == CONFIG_RELOADED ? "A change is applied at SIGHUP"
                                                          : "A change needs a restart");
     }

@@ -266,7 +266,12 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         return origins_problem(text, out, cap);
     case CONFIG_ZONE:
         return zone_problem(key->name, text, out, cap);
-    default:
+    case CONFIG_STORE:
+    case CONFIG_SPOOL:
+    case CONFIG_LEDGER:
+    case CONFIG_RECEIPT_KEY:
+    case CONFIG_PATH:
+    case CONFIG_FILE:
         if (*text != '\0' || key->kind == CONFIG_FILE)
             return key->kind == CONFIG_STORE && store_problem(text, out, cap);
         snprintf(out, cap, "%s is empty: give it a value or leave the line out", key->name);
@@ -387,11 +392,9 @@ static int set_value(struct config *config, const struct key *key, const char *o
     case CONFIG_LIMIT:
         value->number = number;
         return 0;
+    case CONFIG_PATH:
     case CONFIG_FILE:
         copy = *text != '\0' ? config_join_path(config->folder, text) : strdup(text);
-        break;
-    case CONFIG_PATH:
-        copy = config_join_path(config->folder, text);
         break;
     case CONFIG_SPOOL:
         copy = str_eq(text, "postgresql") ? strdup(text) : config_join_path(config->folder, text);
@@ -409,7 +412,10 @@ static int set_value(struct config *config, const struct key *key, const char *o
     case CONFIG_RECEIPT_KEY:
         copy = join_beside(config, origin == NULL ? config->key_file.text : NULL, text);
         break;
-    default:
+    case CONFIG_NETWORKS:
+    case CONFIG_ORIGINS:
+    case CONFIG_CHOICE:
+    case CONFIG_ZONE:
         copy = strdup(text);
     }
     if (copy == NULL)

@@ -157,8 +157,8 @@ enum config_kind {
 
 /* What becomes of a key that has changed in the file when SIGHUP comes: the new value is used from
  * then on, or only a restart takes it. Addresses, paths and databases are opened, and threads and
- * processes started, once. What the code has copied at the start is not RELOADED by itself: see
- * apply_config() and reload() in cli/serve.c. */
+ * processes started, once. A RELOADED value that is copied at the start has to be copied again, by
+ * apply_config() or reload() (cli/serve.c), or by server_reload() (http/server.c). */
 enum config_reload { CONFIG_RELOADED, CONFIG_RESTART };
 
 static inline bool config_kind_is_number(enum config_kind kind)

@@ -29,6 +29,7 @@ static void pass_step(const struct deletion_item *item, const char *step)
     SEAM_STEP("deletion", item->verb, step);
 }
 
+/* On a spool-remove thread. */
 static void on_files_gone(struct spool_op *op)
 {
     struct deletion_item *item = op->owner;
@@ -197,8 +198,9 @@ static void on_recorded(struct ledger_op *op)
     store_post(deletion->item.purger->spec.store, &deletion->op);
 }
 
-/* Recorded after the files are removed, so that a disk too full for the ledger gets room; and
- * before the row is deleted, by which the next start would find an unfinished deletion. */
+/* Record the deletion in the ledger. The files are gone by now: on a full disk, that makes room for
+ * the record. The row is still there: if this node ends now, the next start finds it in DELETING,
+ * and finishes the deletion. */
 static void on_cleared(struct deletion_item *item)
 {
     struct deletion *deletion = item->owner;

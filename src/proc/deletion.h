@@ -46,14 +46,14 @@ struct deletion_asker {
 
 enum { DELETION_PARTS = 8 }; /* at most this many threads remove the files of a batch */
 
-/* A report that is marked, on its way to having no query and no files any more. */
+/* A report with a tombstone, whose query is being stopped and whose files are being removed. */
 struct deletion_item {
     struct guid id;
     /* the purger's */
     struct purger *purger;
     const char *verb; /* of its seams: "delete", "many" or "purge" */
     int64_t began_us; /* monotonic */
-    bool held;        /* the store is shared: another node may run it */
+    bool held;        /* a node of a shared store may still run it, or send its result */
     struct supervisor_stop stop;
     struct spool_op files;                       /* rc 0, or why they are not gone */
     void (*cleared)(struct deletion_item *item); /* any thread */

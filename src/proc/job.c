@@ -176,7 +176,7 @@ static void on_written(struct loop_call *call)
     job_over(job);
 }
 
-/* Post the end to the store; plan_complete() or plan_error() has filled in a FINISH. */
+/* Post the end to the store; end_complete() or plan_error() has filled in a FINISH. */
 static void post_write(struct job *job)
 {
     struct supervisor *supervisor = job->supervisor;

@@ -1,5 +1,5 @@
-/* src/proc/waiters.h -- requests that wait for a report to change: woken by its next move, by time,
- * or when the client hangs up. */
+/* src/proc/waiters.h -- requests that wait for a report to end: woken when it does, at their
+ * deadline, or when the client hangs up. */
 #pragma once
 
 #include <stdbool.h>

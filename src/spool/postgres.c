@@ -603,7 +603,8 @@ static int64_t postgres_each_idle(struct spool *spool, spool_each_fn *each, void
 
 /* ---- files of this node ---- */
 
-/* The file has no name, so that nothing of it is left, however the node ends. */
+/* The file is unlinked at once, so nothing of it is left when the node ends; a crash in between
+ * leaves it to the next start's sweep. */
 static int postgres_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
 {
     const struct spool_temp *temp = &to_postgres(spool)->temp;

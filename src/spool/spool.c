@@ -82,7 +82,7 @@ int spool_sync(struct spool *spool, struct err *err)
 
 /* ---- open ---- */
 
-static int start_lanes(struct spool *spool, struct err *err)
+static int start_work_queues(struct spool *spool, struct err *err)
 {
     const struct spool_ops *ops = spool->ops;
 
@@ -118,7 +118,7 @@ int spool_open(const struct spool_spec *spec, struct spool **ret, struct err *er
     if (rc < 0)
         return rc;
     spool->ops = ops;
-    rc = start_lanes(spool, err);
+    rc = start_work_queues(spool, err);
     if (rc < 0) {
         spool_free(spool);
         return rc;

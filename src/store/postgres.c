@@ -1,5 +1,6 @@
-/* src/store/postgres.c -- the PostgreSQL backend. A batch is one pipeline, with its verbs in an
- * order in which no two batches wait for each other; it is retried while its outcome is unknown. */
+/* src/store/postgres.c -- the PostgreSQL backend. A batch is one pipeline. Its verbs are in an
+ * order that keeps two batches from waiting for each other, except for deletions of many reports; a
+ * deadlock is retried, and so is a batch whose outcome is unknown. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

@@ -159,7 +159,7 @@ char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL fo
 void get_name(struct postgres_conn *c, int column, char *out, size_t size);
 void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
 struct guid get_guid(struct postgres_conn *c, int column);
-/* What call_sealed() has sealed; NULL for SQL NULL, and for what the key does not open. */
+/* What value_sealed() has sealed; NULL for SQL NULL, and for what the key does not open. */
 char *get_sealed_text(struct postgres_conn *c, int column, const uint8_t key[REPORT_KEY_BYTES],
                       enum keyring_value what);
 /* For who finds by itself that the connection's batch has to be tried again. */

@@ -397,8 +397,8 @@ struct store_heartbeat {
 };
 
 /* Does a node hold a report in DELETING, because it may still run it, or send its result? It
- * releases it with FINISH, REQUEUE or SENT, or by dying. A change with `released` says so, but
- * another node may still hold the report. */
+ * releases it with FINISH, REQUEUE or, after a transfer, SENT, or by dying. A change with
+ * `released` says so, but another node may still hold the report. */
 struct store_held {
     struct guid id;
     bool held; /* out */
@@ -706,7 +706,8 @@ struct store_spec {
     bool upgrade;    /* only upgrade it */
     bool alone;      /* refuse a store that is not shared while another process has it alone */
     bool moving;     /* accept a store that store_move_rows() has marked; see store/move.h */
-    int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
+    int connections; /* over a network, 2 or more: one writes, the others read; heartbeats have one
+                      * more of their own; 0: a few */
     const char *erase_key;  /* over a network: the file of keys that the database must not see */
     int64_t erase_after_ms; /* … and how old a key may get; 0: an hour */
 };

@@ -350,7 +350,7 @@ MAYBE struct store_ref report_in(struct fixture *f, int64_t user_id, enum report
 
 /* ---- many at once ---- */
 
-/* Counts down; await_latch() returns at 0. */
+/* Counts down; latch_await() returns at 0. */
 struct countdown {
     pthread_mutex_t mutex;
     pthread_cond_t wake;

@@ -1,4 +1,4 @@
-/* tests/unit/lane_test.c -- what is pushed runs once, in order, in batches, to the end. */
+/* tests/unit/work_queue_test.c -- what is pushed runs once, in order, in batches, to the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
