@@ -10,6 +10,7 @@
 #include "base/seam.h"
 #include "base/str.h"
 #include "core/param.h"
+#include "http/exchange_impl.h"
 #include "http/report_find.h"
 #include "http/user.h"
 
