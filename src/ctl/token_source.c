@@ -2,7 +2,9 @@
 #include "ctl/token_source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,11 +100,51 @@ int token_from_file(const char *path, char **ret, struct err *err)
     return rc;
 }
 
-static int check_end(int status, struct err *err)
+/* popen() without its wait. With SIGPIPE as everywhere else, which a child inherits. */
+static int start_command(const char *command, pid_t *ret_pid, FILE **ret, struct err *err)
 {
-    if (signal_came())
+    const char *words[] = {"sh", "-c", "--", command, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t defaults;
+    int ends[2], rc;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_errno(err, -E_IO, "cannot run the token command");
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    rc = posix_spawn(ret_pid, "/bin/sh", &actions, &attributes, (char *const *)words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    close(ends[1]);
+    *ret = rc == 0 ? fdopen(ends[0], "r") : NULL;
+    if (*ret != NULL)
+        return 0;
+    close(ends[0]);
+    errno = rc != 0 ? rc : errno;
+    return err_errno(err, -E_IO, "cannot run the token command");
+}
+
+/* A signal, which only this program may have got, ends the command, too; it is not waited for. */
+static int end_command(pid_t pid, FILE *file, struct err *err)
+{
+    int status = 0;
+    pid_t ended = 0;
+
+    fclose(file);
+    while (!signal_came() && (ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+        continue;
+    if (signal_came()) {
+        if (ended != pid)
+            kill(pid, SIGTERM);
         return err_set(err, -E_CANCELLED, "interrupted");
-    if (status == -1)
+    }
+    if (ended < 0)
         return err_errno(err, -E_IO, "cannot run the token command");
     if (WIFSIGNALED(status))
         return err_set(err, -E_AUTH, "the token command was ended by signal %d", WTERMSIG(status));
@@ -117,15 +159,13 @@ int token_from_command(const char *command, char **ret, struct err *err)
     FILE *file;
     char *text = NULL;
     struct err why;
-    int rc, end;
+    pid_t pid;
+    int end, rc = start_command(command, &pid, &file, err);
 
-    signal(SIGPIPE, SIG_DFL); /* inherited by the command */
-    file = popen(command, "re");
-    signal(SIGPIPE, SIG_IGN);
-    if (file == NULL)
-        return err_errno(err, -E_IO, "cannot run the token command");
+    if (rc < 0)
+        return rc;
     rc = read_first_line(file, "the output of the token command", &text, err);
-    end = check_end(pclose(file), &why);
+    end = end_command(pid, file, &why);
     if (end < 0) { /* the reason why there is no token */
         *err = why;
         rc = end;

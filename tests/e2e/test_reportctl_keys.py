@@ -1,10 +1,12 @@
 """reportctl with an API key in a file, a token from a command, or one in its environment."""
 
 import json
+import signal
 
 import pytest
 
 from conftest import ALICE
+from harness import PATIENCE, is_running, poll
 from test_keys import Key
 from test_reportctl import Ctl
 
@@ -78,6 +80,17 @@ def test_a_command_is_run_again_when_its_token_is_refused(ctl, server):
     for command, problem in [("exit 3", "exit status 3"), ("kill -9 $$", "signal 9"), ("true", "not a token"), ("echo a b", "not a token")]:
         done = ctl("login", "--server", server.url, "--token-command", command)
         assert done[0] == 4 and problem in done[2], done
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_the_command_does_not_get_ends_it_too(ctl, server, number, status):
+    begun = ctl.home / "begun"
+    process = ctl.start("login", "--server", server.url, "--token-command", "echo $$ > began; mv began begun; exec sleep 1000")
+    poll(begun.exists, what="the command")
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == status
+    poll(lambda: not is_running(int(begun.read_text())), what="the end of the command")
 
 
 def test_the_environments_token_is_sent_to_the_named_server_only(ctl, server):

@@ -43,6 +43,7 @@ class Tenants(Server):
         else:
             role = f"billing_reader_{uuid.uuid4().hex}"
             self.database = postgres.create_database("billing")
+            tables += "INSERT INTO invoice VALUES ('', 1, 'Nobody', 1);\n"  # no claim is no claim to this one
             postgres.sql(tables + (folder / "postgresql.sql").read_text().replace("billing_reader", role), self.database)
             config = config.replace("sqlite:billing.db", postgres.url(self.database, role))
             (self.reports / "Leaky.sql").write_text(LEAKY)
