@@ -100,8 +100,7 @@ int footer_write(const struct footer *footer, struct buf *out, struct err *err)
     json_add_number(out, "stride", footer->stride);
     json_add_number(out, "indexAt", footer->index_at);
     json_add_number(out, "indexCount", footer->index_count);
-    if (footer->has_checksum)
-        json_add_number(out, "checksum", (int64_t)footer->checksum);
+    add_unusual(out, "sumsAt", footer->sums_at, 0);
     json_add_key(out, "parts");
     buf_add_char(out, '[');
     for (size_t i = 0; i < footer->part_count; i++) {
@@ -228,7 +227,6 @@ static void read_footer_part(struct reading *r, const json_t *json, struct foote
 static struct footer *read_footer(struct reading *r, const json_t *json)
 {
     const json_t *parts = json_object_get(json, "parts");
-    const json_t *checksum = json_object_get(json, "checksum");
     size_t count = json_array_size(parts);
     struct footer *footer = calloc(1, sizeof(*footer));
 
@@ -237,11 +235,11 @@ static struct footer *read_footer(struct reading *r, const json_t *json)
     footer->stride = get_place(r, json, "stride");
     footer->index_at = get_place(r, json, "indexAt");
     footer->index_count = get_place(r, json, "indexCount");
-    footer->has_checksum = json_is_integer(checksum);
-    footer->checksum = (uint64_t)json_integer_value(checksum);
+    footer->sums_at = get_unusual(r, json, "sumsAt", 0);
     footer->parts = calloc(count + 1, sizeof(footer->parts[0]));
     r->ok = r->ok && footer->parts != NULL && count > 0 && footer->stride > 0 &&
-            footer->index_count <= FOOTER_INDEX_MAX;
+            footer->index_at >= 0 && footer->index_count >= 0 &&
+            footer->index_count <= FOOTER_INDEX_MAX && footer->sums_at >= 0;
     for (size_t i = 0; r->ok && i < count; i++)
         read_footer_part(r, json_array_get(parts, i), &footer->parts[footer->part_count++]);
     return footer;

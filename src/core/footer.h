@@ -9,9 +9,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* A stored object is the JSON as clients get it, then its footer: the index (offsets of rows, 64
- * bits each, little-endian), the description (JSON), and the trailer of FOOTER_TRAILER bytes, whose
- * magic has the version. */
+/* A stored object is the JSON as clients get it, then its footer: the index (offsets of rows), the
+ * checksums of the blocks of the JSON and then of the index (core/block_sums.h), both 64 bits each,
+ * little-endian; the description (JSON), and the trailer of FOOTER_TRAILER bytes, whose magic has
+ * the version. */
 enum {
     FOOTER_TRAILER = 32,
     FOOTER_ARRAYS_MAX = 2,       /* one within the other */
@@ -70,13 +71,17 @@ struct footer {
     int64_t stride;      /* offset number n of the index is of row n * stride of results */
     int64_t index_at;    /* where the index is in the stored object … */
     int64_t index_count; /* … and how many offsets it has */
-    bool has_checksum;   /* false: written before there was one */
-    uint64_t
-        checksum; /* XXH3 of the JSON, which forms are compared with: it is as fast as memory */
+    int64_t sums_at;     /* where the checksums are; 0: written before there were any */
 };
 
-/* Append description and trailer of `footer`, whose index (`index_count` offsets at `index_at`) has
- * been written before; at most FOOTER_TEXT_MAX bytes. -E_NOMEM; -E_SOURCE: too many columns. */
+static inline int64_t footer_index_bytes(const struct footer *footer)
+{
+    return footer->index_count * (int64_t)sizeof(uint64_t);
+}
+
+/* Append description and trailer of `footer`, whose index (`index_count` offsets at `index_at`) and
+ * checksums have been written before; at most FOOTER_TEXT_MAX bytes. -E_NOMEM; -E_SOURCE: too many
+ * columns. */
 int footer_write(const struct footer *footer, struct buf *out, struct err *err);
 
 /* Read the trailer of a stored object of `size` bytes: where the description is. -E_INTERNAL: it is

@@ -9,16 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <xxhash.h>
 
 #include "base/seam.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
+#include "render/block_reader.h"
 
 enum {
     THREADS = 2,
     BLOCK_MAX = 1 << 30, /* bytes that one row may become */
-    HASH_STEP = 16 << 10,
 };
 
 struct conversions {
@@ -41,11 +40,10 @@ struct conversion {
     struct conversion_spec spec;
     sem_t fetched;
     struct footer *footer;
-    struct form_writer *writer; /* NULL: before the first block */
-    struct encoder *encoder;    /* NULL: identity */
-    EVP_MD_CTX *hash;           /* of the JSON as it is stored, if that is the form */
-    XXH3_state_t *checksum;     /* the same for other forms; NULL: the footer has none */
-    int64_t hashed;             /* bytes of it, from the first one on */
+    struct form_writer *writer;   /* NULL: before the first block */
+    struct encoder *encoder;      /* NULL: identity */
+    EVP_MD_CTX *hash;             /* JSON: of what was read … */
+    struct block_reader *checked; /* … other forms and windows: compares what it reads */
     char date[CLOCK_DATE_TEXT];
     struct buf plain; /* input of the encoder */
     int64_t count;    /* elements of a window */
@@ -96,59 +94,15 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
     return spool_reader_read(conversion->reader, at, out, max, err);
 }
 
-static bool is_hashed(const struct conversion *conversion)
-{
-    return conversion->hash != NULL || conversion->checksum != NULL;
-}
-
-static void hash_some(struct conversion *conversion, const void *bytes, size_t len)
-{
-    if (conversion->hash != NULL)
-        EVP_DigestUpdate(conversion->hash, bytes, len);
-    else
-        XXH3_64bits_update(conversion->checksum, bytes, len);
-    conversion->hashed += (int64_t)len;
-}
-
-/* Read what the form leaves out, up to that offset, only to hash it. */
-static int hash_until(struct conversion *conversion, int64_t at, struct err *err)
-{
-    char bytes[HASH_STEP];
-    int rc = 0;
-
-    while (rc == 0 && conversion->hashed < at) {
-        int64_t left = at - conversion->hashed;
-        size_t len = left < HASH_STEP ? (size_t)left : HASH_STEP;
-
-        rc = spool_read_all(read_some, conversion, conversion->hashed, bytes, len, err);
-        if (rc == 0)
-            hash_some(conversion, bytes, len);
-    }
-    return rc;
-}
-
-/* Hash what was read from that offset on: each byte of the JSON once, in order. */
-static int hash_stored(struct conversion *conversion, int64_t at, const char *bytes, size_t len,
-                       struct err *err)
-{
-    int64_t size = spool_reader_size(conversion->reader), end = at + (int64_t)len;
-    int rc;
-
-    end = end < size ? end : size;
-    if (!is_hashed(conversion) || at >= size || end <= conversion->hashed)
-        return 0;
-    rc = hash_until(conversion, at, err);
-    if (rc == 0)
-        hash_some(conversion, bytes + (conversion->hashed - at),
-                  (size_t)(end - conversion->hashed));
-    return rc;
-}
-
-/* A form_read_fn. */
+/* A form_read_fn. JSON is read once, from its first byte to its last. */
 static int read_stored_result(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
-    return spool_read_all(read_some, context, at, out, len, err)
-               ?: hash_stored(context, at, out, len, err);
+    struct conversion *conversion = context;
+    int rc = spool_read_all(read_some, context, at, out, len, err);
+
+    if (rc == 0 && conversion->hash != NULL)
+        EVP_DigestUpdate(conversion->hash, out, len);
+    return rc;
 }
 
 bool result_date(const char *head, size_t len, char out[CLOCK_DATE_TEXT])
@@ -163,12 +117,11 @@ bool result_date(const char *head, size_t len, char out[CLOCK_DATE_TEXT])
     return strspn(out, "0123456789-") == CLOCK_DATE_TEXT - 1;
 }
 
-static int read_date(struct conversion *conversion, struct err *err)
+static int read_date(struct conversion *conversion, const struct form_spec *spec, struct err *err)
 {
-    int64_t size = spool_reader_size(conversion->reader);
     char head[RESULT_HEAD_MAX];
-    size_t len = size < RESULT_HEAD_MAX ? (size_t)size : RESULT_HEAD_MAX;
-    int rc = read_stored_result(conversion, 0, head, len, err);
+    size_t len = spec->bytes < RESULT_HEAD_MAX ? (size_t)spec->bytes : RESULT_HEAD_MAX;
+    int rc = spec->read(spec->context, 0, head, len, err);
 
     if (rc < 0)
         return rc;
@@ -201,24 +154,32 @@ static int read_stored_footer(struct conversion *conversion, struct err *err)
     return rc;
 }
 
-static struct form_spec form_spec(struct conversion *conversion)
+/* How what is stored is read: JSON needs no footer, which results of older versions do not have. */
+static int open_stored(struct conversion *conversion, bool json, struct form_spec *ret,
+                       struct err *err)
 {
-    return (struct form_spec){.form = conversion->spec.form,
+    int rc = json ? 0 : read_stored_footer(conversion, err);
+
+    *ret = (struct form_spec){.form = conversion->spec.form,
                               .options = conversion->spec.options,
                               .footer = conversion->footer,
                               .bytes = spool_reader_size(conversion->reader),
                               .read = read_stored_result,
                               .context = conversion};
+    if (json || rc < 0)
+        return rc;
+    rc = block_reader_new(ret, &conversion->checked, err);
+    ret->read = block_reader_read;
+    ret->context = conversion->checked;
+    return rc;
 }
 
 static int make_window(struct conversion *conversion, struct buf *out, struct err *err)
 {
     struct form_rows *rows = NULL;
     struct form_spec spec;
-    int rc = read_stored_footer(conversion, err);
+    int rc = open_stored(conversion, false, &spec, err) ?: form_rows_new(&spec, &rows, err);
 
-    spec = form_spec(conversion);
-    rc = rc ?: form_rows_new(&spec, &rows, err);
     rc = rc
              ?: form_rows_window(rows, conversion->footer, &conversion->spec.window, out,
                                  &conversion->count, err);
@@ -226,58 +187,39 @@ static int make_window(struct conversion *conversion, struct buf *out, struct er
     return rc;
 }
 
-/* A value that was changed would show in no form. */
 static int open_hash(struct conversion *conversion, struct err *err)
 {
-    bool good = true;
-
-    if (conversion->spec.form == FORM_JSON) {
-        conversion->hash = EVP_MD_CTX_new();
-        good = conversion->hash != NULL &&
-               EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) == 1;
-    } else if (conversion->footer->has_checksum) {
-        conversion->checksum = XXH3_createState();
-        good = conversion->checksum != NULL && XXH3_64bits_reset(conversion->checksum) == XXH_OK;
-    }
-    return good ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
+    conversion->hash = EVP_MD_CTX_new();
+    return conversion->hash != NULL && EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) == 1
+               ? 0
+               : err_set(err, -E_NOMEM, "Out of memory.");
 }
 
-/* JSON needs no footer, which results of older versions do not have. */
 static int open_writer(struct conversion *conversion, struct err *err)
 {
     bool json = conversion->spec.form == FORM_JSON;
-    int64_t size = json ? spool_reader_size(conversion->reader) : -1;
     struct form_spec spec;
-    int rc = json ? 0 : read_stored_footer(conversion, err);
+    int rc = open_stored(conversion, json, &spec, err) ?: read_date(conversion, &spec, err);
 
-    rc = rc ?: open_hash(conversion, err) ?: read_date(conversion, err);
+    if (rc == 0 && json)
+        rc = open_hash(conversion, err);
     if (rc == 0 && conversion->spec.coding != CODING_IDENTITY)
-        rc = encoder_new(conversion->spec.coding, size, &conversion->encoder, err);
-    spec = form_spec(conversion);
+        rc =
+            encoder_new(conversion->spec.coding, json ? spec.bytes : -1, &conversion->encoder, err);
     return rc ?: form_new(&spec, &conversion->writer, err);
 }
 
-static bool is_as_written(struct conversion *conversion)
+/* Is the JSON what was written? Compared before its last bytes are sent. */
+static int compare_stored(struct conversion *conversion, struct err *err)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
 
     if (conversion->hash == NULL)
-        return XXH3_64bits_digest(conversion->checksum) == conversion->footer->checksum;
-    EVP_DigestFinal_ex(conversion->hash, digest, NULL);
-    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0;
-}
-
-/* Are the bytes those that were written? Checked before the last ones are sent. */
-static int compare_stored(struct conversion *conversion, struct err *err)
-{
-    int rc;
-
-    if (!is_hashed(conversion))
         return 0;
-    rc = hash_until(conversion, spool_reader_size(conversion->reader), err);
-    if (rc < 0)
-        return rc;
-    return is_as_written(conversion) ? 0 : err_damaged(err, "the stored result");
+    EVP_DigestFinal_ex(conversion->hash, digest, NULL);
+    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0
+               ? 0
+               : err_damaged(err, "the stored result");
 }
 
 /* The first block is flushed, so that the first byte is sent soon. */
@@ -345,7 +287,7 @@ static void conversion_destroy(struct conversion *conversion)
     form_free(conversion->writer);
     encoder_free(conversion->encoder);
     EVP_MD_CTX_free(conversion->hash);
-    XXH3_freeState(conversion->checksum);
+    block_reader_free(conversion->checked);
     footer_free(conversion->footer);
     spool_reader_free(conversion->reader);
     buf_done(&conversion->plain);

@@ -31,7 +31,7 @@ struct conversion_spec {
     enum form form;            /* else all of it in this form … */
     struct form_options options;
     enum coding coding;                  /* … and coding */
-    uint8_t digest[REPORT_DIGEST_BYTES]; /* of the JSON, which is compared with it */
+    uint8_t digest[REPORT_DIGEST_BYTES]; /* of the JSON, which is compared with it in that form */
     int64_t user_id;                     /* who gets it */
     struct transfer *transfer;           /* borrowed: once it has ended, so does the conversion */
 };

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/seam.h"
 #include "base/thread.h"
@@ -36,7 +35,7 @@ struct result_writer {
     struct pack *pack; /* NULL: not compressed */
     struct seal *seal; /* NULL: not encrypted */
     EVP_MD_CTX *hash;
-    XXH3_state_t *checksum;
+    struct block_sums sums;
     struct work_queue
         *work_queue;   /* NULL until the first full block: a small report needs no thread */
     sem_t idle_blocks; /* blocks that are neither being filled nor queued */
@@ -90,29 +89,25 @@ int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_wri
 {
     struct result_writer *result_writer = calloc(1, sizeof(*result_writer));
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    XXH3_state_t *checksum = XXH3_createState();
 
-    if (result_writer == NULL || hash == NULL || checksum == NULL ||
-        EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
-        XXH3_freeState(checksum);
+    if (result_writer == NULL || hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
         EVP_MD_CTX_free(hash);
         free(result_writer);
         return err_set(err, -E_NOMEM, "Out of memory.");
     }
-    XXH3_64bits_reset(checksum);
     result_writer->fd = fd;
     result_writer->hash = hash;
-    result_writer->checksum = checksum;
     sem_init(&result_writer->idle_blocks, 0, BLOCKS - 1);
     for (int i = 0; i < BLOCKS; i++) {
         result_writer->blocks[i].result_writer = result_writer;
         buf_init(&result_writer->blocks[i].data, RESULT_WRITER_ROOM);
     }
-    if ((key != NULL &&
+    if (block_sums_init(&result_writer->sums) != 0 ||
+        (key != NULL &&
          seal_new(key, write_block_bytes, result_writer, &result_writer->seal, err) < 0) ||
         (packed && pack_new(put_stored, result_writer, &result_writer->pack, err) < 0)) {
         result_writer_free(result_writer);
-        return -E_NOMEM;
+        return err_set(err, -E_NOMEM, "Out of memory.");
     }
     *ret = result_writer;
     return 0;
@@ -134,7 +129,7 @@ void result_writer_free(struct result_writer *result_writer)
     free_blocks(result_writer);
     sem_destroy(&result_writer->idle_blocks);
     EVP_MD_CTX_free(result_writer->hash);
-    XXH3_freeState(result_writer->checksum);
+    block_sums_done(&result_writer->sums);
     free(result_writer);
 }
 
@@ -144,11 +139,12 @@ static void put_block(struct result_writer *result_writer, struct block *block)
 
     if (result_writer->write_errno == 0) {
         EVP_DigestUpdate(result_writer->hash, data->data, data->len);
-        XXH3_64bits_update(result_writer->checksum, data->data, data->len);
+        result_writer->write_errno = block_sums_add(&result_writer->sums, data->data, data->len);
+    }
+    if (result_writer->write_errno == 0)
         result_writer->write_errno = result_writer->pack != NULL
                                          ? pack_add(result_writer->pack, data->data, data->len)
                                          : put_stored(result_writer, data->data, data->len);
-    }
     if (block->data.cap > KEEP_MAX)
         buf_done(&block->data);
     buf_reset(&block->data);
@@ -223,14 +219,16 @@ int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_a
     put_block(result_writer, last);
     free_blocks(result_writer); /* before the footer takes memory */
     *ret_footer_at = result_writer->passed;
+    if (result_writer->write_errno == 0)
+        result_writer->write_errno = block_sums_end(&result_writer->sums);
     if (result_writer->write_errno == 0 && result_writer->pack != NULL)
         result_writer->write_errno = pack_end(result_writer->pack, ret_footer_at);
     return result_writer->write_errno != 0 ? write_failed(result_writer->write_errno, err) : 0;
 }
 
-uint64_t result_writer_checksum(const struct result_writer *result_writer)
+struct block_sums *result_writer_sums(struct result_writer *result_writer)
 {
-    return XXH3_64bits_digest(result_writer->checksum);
+    return &result_writer->sums;
 }
 
 int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,

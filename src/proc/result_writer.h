@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/block_sums.h"
 #include "core/report.h"
 
 struct result_writer;
@@ -38,8 +39,9 @@ int64_t result_writer_bytes(struct result_writer *result_writer);
  * reads the result will see its footer. -E_SPOOL, -E_NOMEM, -E_SOURCE: a row is too large. */
 int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_at, struct err *err);
 
-/* After that: XXH3 of what was added. */
-uint64_t result_writer_checksum(const struct result_writer *result_writer);
+/* After that: the checksums of what was added, for the footer, which adds those of its index.
+ * Borrowed. */
+struct block_sums *result_writer_sums(struct result_writer *result_writer);
 
 /* After that: write `footer`, wait until all is in the file, give the SHA-256 of all but
  * the footer. A file of more than `unsynced_max` bytes is on the disk then (fdatasync), and

@@ -142,14 +142,21 @@ static int result_footer_part(struct result_footer *rf, size_t number, int64_t a
     return json_rows_describe(rows, rf->def, part, err);
 }
 
-static int result_footer_write(struct result_footer *rf, int64_t at, uint64_t checksum,
+/* `sums` has the checksums of the JSON, and gets those of the index. */
+static int result_footer_write(struct result_footer *rf, int64_t at, struct block_sums *sums,
                                struct buf *out, struct err *err)
 {
-    rf->footer.index_at = at;
-    rf->footer.has_checksum = true;
-    rf->footer.checksum = checksum;
-    buf_add(out, rf->offsets, (size_t)rf->footer.index_count * sizeof(rf->offsets[0]));
-    return footer_write(&rf->footer, out, err);
+    struct footer *footer = &rf->footer;
+    size_t index = (size_t)footer_index_bytes(footer);
+
+    if (block_sums_add(sums, rf->offsets, index) != 0 || block_sums_end(sums) != 0)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    footer->index_at = at;
+    footer->sums_at = at + (int64_t)index;
+    buf_init(out, index + sums->count * sizeof(sums->sums[0]) + FOOTER_TEXT_MAX + FOOTER_TRAILER);
+    buf_add(out, rf->offsets, index);
+    buf_add(out, sums->sums, sums->count * sizeof(sums->sums[0]));
+    return footer_write(footer, out, err);
 }
 
 /* ---- checks ---- */
@@ -553,14 +560,13 @@ static int prepare_run(struct run *run, struct err *err)
 /* The JSON is complete; its footer follows. Choices have no footer. */
 static int finish_result(struct run *run, struct wire_answer *ret, struct err *err)
 {
-    struct buf footer;
+    struct buf footer = {0};
     int64_t at;
     int rc = result_writer_end(run->result_writer, &at, err);
 
-    buf_init(&footer, sizeof(uint64_t) * FOOTER_INDEX_MAX + FOOTER_TEXT_MAX + FOOTER_TRAILER);
     if (rc == 0 && !is_choices(run->job))
-        rc = result_footer_write(&run->footer, at, result_writer_checksum(run->result_writer),
-                                 &footer, err);
+        rc = result_footer_write(&run->footer, at, result_writer_sums(run->result_writer), &footer,
+                                 err);
     if (rc == 0)
         rc = result_writer_finish(run->result_writer, &footer, run->job->run.row_results,
                                   ret->digest, &ret->unsynced, err);

@@ -10,12 +10,13 @@
 #endif
 
 #include "base/json.h"
+#include "core/block_sums.h"
 
 enum {
-    WINDOW = 128 << 10,     /* bytes read at once … */
-    WINDOW_MAX = 256 << 20, /* … and the maximum for one object */
-    SLACK = 32,             /* zeros after the window, at which every search stops */
-    KEYS_MAX = 64 << 10,    /* bytes before one value */
+    WINDOW = 2 * SUMMED_BLOCK, /* one block, read where it begins, after the rest of a row … */
+    WINDOW_MAX = 256 << 20,    /* … and the maximum for one object */
+    SLACK = 32,                /* zeros after the window, at which every search stops */
+    KEYS_MAX = 64 << 10,       /* bytes before one value */
     LEVELS_MAX = FOOTER_ARRAYS_MAX + 1,
 };
 
@@ -74,6 +75,17 @@ static int widen(struct form_rows *rows, struct err *err)
     return 0;
 }
 
+/* How many bytes to read: up to the end of a block, if that fits, so that the next one is read as a
+ * whole, and none in vain. */
+static size_t read_size(const struct form_rows *rows, int64_t left)
+{
+    int64_t at = rows->base + (int64_t)rows->len, room = (int64_t)(rows->cap - rows->len);
+    int64_t size = SUMMED_BLOCK - at % SUMMED_BLOCK;
+
+    size = size < left ? size : left;
+    return (size_t)(size < room ? size : room);
+}
+
 /* Discard what has been read, and read on. */
 static int read_more(struct form_rows *rows, struct err *err)
 {
@@ -93,8 +105,7 @@ static int read_more(struct form_rows *rows, struct err *err)
         rc = widen(rows, err);
     if (rc < 0)
         return rc;
-    room = rows->cap - rows->len;
-    room = left < (int64_t)room ? (size_t)left : room;
+    room = read_size(rows, left);
     rc = rows->read(rows->context, rows->base + (int64_t)rows->len, rows->data + rows->len, room,
                     err);
     if (rc < 0)

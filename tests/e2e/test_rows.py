@@ -1,10 +1,8 @@
 """GET /Report/Rows: some elements of a result, exactly as GET /Report prints them."""
 
-import json
-
 import pytest
 
-from harness import damage, failed, refused
+from harness import failed, refused
 from stores import STORES
 from test_forms import NESTED, elements, nested_server
 
@@ -97,14 +95,3 @@ def test_a_window_has_at_most_four_mebibytes(make_server):
     assert first.json()["data"]["rows"] == whole[:5] and len(first.content) <= (4 << 20) + 1000
     refused(ask(client, reference, **{"from": 5}), "Row 5 is larger than 4 MiB")
     assert ask(client, reference, **{"from": 6}).json()["data"]["rows"] == whole[6:]
-
-
-@pytest.mark.stores("sqlite")
-def test_a_damaged_result_has_no_rows(make_server):
-    server = make_server()
-    client = server.client("alice")
-    reference = client.complete("Big", Rows="20000")
-    path = server.result_file(reference)
-    damage(path, path.read_bytes().index(b'{"i":10000,'), b"[")
-    assert ask(client, reference, **{"from": 9_990}).status_code == 500
-    assert json.loads(ask(client, reference, **{"from": 15_000}).content)["recordCount"] == 500

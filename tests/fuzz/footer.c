@@ -8,11 +8,19 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/block_sums.h"
 #include "core/footer.h"
+#include "render/block_reader.h"
 #include "render/form.h"
 #include "render/form_rows.h"
 
-enum { OUT_MAX = 64 << 20, TEXT_MAX = 64 << 10 };
+enum {
+    OUT_MAX = 64 << 20,
+    TEXT_MAX = 64 << 10,
+    OFFSETS = 3,
+    INDEX = OFFSETS * 8,
+    SUMS = 2 * 8, /* of the JSON, and of the index */
+};
 
 static const char json[] =
     "{\"result\":true,\"message\":\"\",\"data\":{\"reportName\":\"R\",\"generatedDate\":"
@@ -73,6 +81,20 @@ static void take_windows(const struct form_spec *spec)
     }
 }
 
+/* The index of every row, and the checksums: whoever describes a result can calculate them, too. */
+static void add_index(struct stored *stored)
+{
+    uint64_t offsets[OFFSETS], sums[] = {block_sum(stored->data, stored->len), 0};
+    const char *at = strstr(stored->data, "{\"a\":1");
+
+    for (int i = 0; i < OFFSETS; i++, at = strstr(at + 1, "{\"a\":"))
+        offsets[i] = htole64((uint64_t)(at - stored->data));
+    sums[1] = block_sum(offsets, INDEX);
+    memcpy(stored->data + stored->len, offsets, INDEX);
+    memcpy(stored->data + stored->len + INDEX, sums, SUMS);
+    stored->len += INDEX + SUMS;
+}
+
 /* The trailer, as core/footer.c has it: whoever describes a result can calculate its hash. */
 static void add_trailer(struct stored *stored, const uint8_t *text, size_t len)
 {
@@ -85,35 +107,47 @@ static void add_trailer(struct stored *stored, const uint8_t *text, size_t len)
     stored->len += FOOTER_TRAILER;
 }
 
+static void use(const struct stored *stored, const struct footer *footer)
+{
+    struct form_spec spec = {.options.delimiter = ',',
+                             .footer = footer,
+                             .bytes = sizeof(json) - 1,
+                             .read = read_stored,
+                             .context = (void *)stored};
+    struct block_reader *reader;
+    struct err err = {0};
+
+    CHECK(block_reader_new(&spec, &reader, &err) == 0);
+    spec.read = block_reader_read;
+    spec.context = reader;
+    for (int form = 0; form < FORM_COUNT; form++) {
+        spec.form = (enum form)form;
+        convert(&spec);
+    }
+    take_windows(&spec);
+    block_reader_free(reader);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t len = size < TEXT_MAX ? size : TEXT_MAX;
-    struct stored stored = {malloc(sizeof(json) + TEXT_MAX + FOOTER_TRAILER), sizeof(json) - 1};
+    struct stored stored = {malloc(sizeof(json) + INDEX + SUMS + TEXT_MAX + FOOTER_TRAILER),
+                            sizeof(json) - 1};
     const uint8_t *trailer;
     struct footer *footer = NULL;
     struct err err = {0};
     int64_t at;
 
     CHECK(stored.data != NULL);
-    memcpy(stored.data, json, stored.len);
+    memcpy(stored.data, json, sizeof(json));
+    add_index(&stored);
     memcpy(stored.data + stored.len, data, len);
     stored.len += len;
     add_trailer(&stored, data, len);
     trailer = (const uint8_t *)stored.data + stored.len - FOOTER_TRAILER;
     CHECK(footer_find(trailer, (int64_t)stored.len, &at, &len, &err) == 0);
-    if (footer_read(stored.data + at, len, trailer, &footer, &err) == 0) {
-        struct form_spec spec = {.options.delimiter = ',',
-                                 .footer = footer,
-                                 .bytes = sizeof(json) - 1,
-                                 .read = read_stored,
-                                 .context = &stored};
-
-        for (int form = 0; form < FORM_COUNT; form++) {
-            spec.form = (enum form)form;
-            convert(&spec);
-        }
-        take_windows(&spec);
-    }
+    if (footer_read(stored.data + at, len, trailer, &footer, &err) == 0)
+        use(&stored, footer);
     footer_free(footer);
     free(stored.data);
     return 0;

@@ -1,7 +1,34 @@
 /* tests/unit/footer_test.c -- what a worker writes behind a result. */
-#include <xxhash.h>
-
+#include "core/block_sums.h"
 #include "worker_fixture.h"
+
+/* Its checksums are those of the JSON and the index, block by block, and nothing is between them
+ * and the description. */
+static void assert_sums(const char *text, size_t len, int64_t bytes, const struct footer *footer)
+{
+    const struct {
+        int64_t at, bytes;
+    } summed[] = {{0, bytes}, {footer->index_at, footer_index_bytes(footer)}};
+    const char *sum = text + footer->sums_at;
+    int64_t words_at;
+    size_t words;
+
+    assert_int_equal(footer->index_at, bytes);
+    assert_int_equal(footer->sums_at, bytes + footer_index_bytes(footer));
+    for (size_t i = 0; i < 2; i++) {
+        for (int64_t at = 0; at < summed[i].bytes; at += SUMMED_BLOCK, sum += sizeof(uint64_t)) {
+            int64_t left = summed[i].bytes - at;
+            uint64_t expected = block_sum(text + summed[i].at + at,
+                                          left < SUMMED_BLOCK ? (size_t)left : SUMMED_BLOCK);
+
+            assert_memory_equal(sum, &expected, sizeof(expected));
+        }
+    }
+    assert_int_equal(footer_find((const uint8_t *)text + len - FOOTER_TRAILER, (int64_t)len,
+                                 &words_at, &words, NULL),
+                     0);
+    assert_ptr_equal(sum, text + words_at);
+}
 
 static void a_result_says_what_its_columns_hold(void **state)
 {
@@ -42,8 +69,7 @@ static void a_result_says_what_its_columns_hold(void **state)
     assert_int_equal(done.outcome, WIRE_COMPLETE);
     text = read_part(*state, &len);
     footer = footer_of(text, len);
-    assert_true(footer->has_checksum);
-    assert_true(footer->checksum == XXH3_64bits(text, (size_t)done.bytes));
+    assert_sums(text, len, done.bytes, footer);
     assert_int_equal(footer->part_count, 3);
     assert_string_equal(footer->parts[1].name, "more");
     assert_int_equal(footer->parts[1].rows, 1);
@@ -90,6 +116,7 @@ static void the_index_of_a_long_result_is_bounded(void **state)
     footer = footer_of(text, len);
     assert_int_equal(footer->stride, 2 * FOOTER_STRIDE);
     assert_in_range(footer->index_count, FOOTER_INDEX_MAX / 2, FOOTER_INDEX_MAX);
+    assert_sums(text, len, done.bytes, footer);
     footer_free(footer);
     free(text);
 }
@@ -104,7 +131,7 @@ static void a_footer_that_was_changed_is_not_read(void **state)
 
     run(*state, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}, &done);
     text = read_part(*state, &len);
-    for (size_t i = (size_t)done.bytes + sizeof(uint64_t); i < len; i++) {
+    for (size_t i = (size_t)done.bytes + 3 * sizeof(uint64_t); i < len; i++) { /* the description */
         const uint8_t *trailer = (const uint8_t *)text + len - FOOTER_TRAILER;
 
         text[i] ^= 1;
@@ -155,6 +182,21 @@ static void index_at_the_end_of_numbers(struct footer *footer)
     footer->index_at = INT64_MAX - 7;
 }
 
+static void index_before_all(struct footer *footer)
+{
+    footer->index_at = -1;
+}
+
+static void sums_before_all(struct footer *footer)
+{
+    footer->sums_at = -1;
+}
+
+static void sums_at_the_end_of_numbers(struct footer *footer)
+{
+    footer->sums_at = INT64_MAX - 7;
+}
+
 static void endless_index(struct footer *footer)
 {
     footer->index_count = INT64_MAX / 8;
@@ -170,6 +212,9 @@ static void a_footer_that_is_true_of_no_result_is_not_read(void **state)
     (void)state;
     assert_true(reads(as_it_is));
     assert_false(reads(index_at_the_end_of_numbers));
+    assert_false(reads(index_before_all));
+    assert_false(reads(sums_before_all));
+    assert_false(reads(sums_at_the_end_of_numbers));
     assert_false(reads(endless_index));
     assert_false(reads(endless_rows));
 }
