@@ -4,14 +4,15 @@ import http.client
 import json
 import os
 import resource
-import shutil
 import statistics
+import subprocess
 import time
 from pathlib import Path
 
 from growth_cases import MB, ask, idle_connection
-from servers import Reportd, SharedReportd, private_postgres
-from stage import Row, Skip, alternate, process_memory, wrk
+from life_cases import CLIENTS, lives_a_second
+from servers import AnotherNode, Reportd, SharedReportd, private_postgres
+from stage import DATA, Row, Skip, alternate, process_memory, wrk
 
 STREAMS, PER_USER, POLLERS = 5_000, 10, 4
 SUBMITS = 200
@@ -58,24 +59,6 @@ def submit_to_event_ms(server, port, count):
     stream.close()
     poster.close()
     return statistics.median(times)
-
-
-class SecondNode:
-    """Of the same store, from the same folder, with what a node has for itself."""
-
-    def __init__(self, first):
-        shutil.copy(first.folder / "erase.key", first.folder / "second.erase.key")
-        self.process, line = first.launch(REPORTD_TEMP="second.temp", REPORTD_DELETION_LEDGER="second.deletions.ledger",
-                                          REPORTD_ERASE_KEY_FILE="second.erase.key")
-        self.port = int(line.rsplit(":", 1)[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 def cpu_seconds(pid):
@@ -149,9 +132,43 @@ def events(bench):
         bench.skip("events from another node", why)
         return
     try:
-        with SharedReportd("events", postgres, in_rows=False) as server, SecondNode(server) as second:
+        with SharedReportd("events", postgres, in_rows=False) as server, AnotherNode(server) as second:
             server.freeze_workers()
             times = [submit_to_event_ms(server, second.port, SUBMITS // bench.pairs) for _ in range(bench.pairs)]
             yield Row("POST to its event on another node", "50 ms", "ms", times, [50.0] * len(times), 1, at_most=True)
     finally:
         postgres.close()
+
+
+# --- all of it at once ------------------------------------------------------------------------------
+
+
+def watched(bench, server):
+    """A stream of each client, read to nowhere."""
+    return [subprocess.Popen([str(bench.program("drain")), str(server.port), "/Report/Events", "1", token], stdout=subprocess.DEVNULL)
+            for token in server.tokens[:CLIENTS]]
+
+
+def features(bench):
+    """The audit trail, a stream of each client, and limits of running reports, beside a server without them."""
+    trail = DATA / "trail"
+    trail.mkdir(exist_ok=True)
+    with Reportd("on", core=None, workers=2, http_threads=2, audit_log=trail / "audit.log", running_limit=CLIENTS) as on, \
+            Reportd("off", core=None, workers=2, http_threads=2) as off:
+        polls = {server: server.write_requests("polls", server.store_reports(1000)) for server in (on, off)}
+        clients = {server: server.write_requests("clients", [("", token) for token in server.tokens[:CLIENTS]]) for server in (on, off)}
+        streams = watched(bench, on)
+        try:
+            for name, unit, rate in (
+                    ("status poll", "req/s", lambda server: wrk(server.url, "poll.lua", polls[server], seconds=bench.seconds, core=None)["rate"]),
+                    (f"whole lives, {CLIENTS} clients", "lives/s", lambda server: lives_a_second(server.url, "reportd", clients[server], bench.seconds))):
+                for server in (on, off):
+                    rate(server)
+                ours, theirs = alternate(bench.pairs, lambda rate=rate: rate(on), lambda rate=rate: rate(off))
+                yield Row(f"{name}, with events, trail, limits", "without", unit, ours, theirs, 0.95)
+            if any(stream.poll() is not None for stream in streams):
+                raise RuntimeError("a stream has ended")
+        finally:
+            for stream in streams:
+                stream.kill()
+                stream.wait()

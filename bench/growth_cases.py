@@ -9,11 +9,12 @@ from generate_cases import ITEMS, generate
 from http_cases import DISTINCT, delete_round, receive, submit_round
 from life_cases import lives_a_second
 from servers import MANY_SQL, Reportd
-from stage import Row, median, process_memory, run, wrk
+from stage import Row, alternate, median, process_memory, run, wrk
 
 MB = 1_000_000
 WORKER_COUNTS, CLIENT_COUNTS = (1, 2, 4, 8), (1, 4, 16, 64)
 IDLE, DOWNLOADS, LARGE = 5_000, 100, 1 << 30
+PURGED, TO_EXPIRE, POLLERS = 100_000, 5, 4  # reports; bytes of each result, by which they are known; connections
 
 
 class Curves:
@@ -79,7 +80,8 @@ def stored(bench):
         for server in servers.values():
             server.__exit__()
     bench.curves["stored"] = curves.as_json()
-    yield from ()
+    yield Row(f"list, a page of one, {sizes[-1]:,} stored", f"itself at {sizes[0]:,}", "µs", curves.at("list, a page of one", sizes[-1]),
+              curves.at("list, a page of one", sizes[0]), 1.5, at_most=True)
 
 
 def stored_round(bench, curves, size, server):
@@ -88,6 +90,36 @@ def stored_round(bench, curves, size, server):
         curves.add({"status": "status poll", "list": "list, a page of one"}[name], "µs a request", size, 1e6 / rate)
     curves.add("durable submit", "µs a request", size, 1e6 / submit_round(server, 1))
     curves.add("DELETE", "µs a request", size, 1e6 / delete_round(server, bench.scaled(2000), 1))
+
+
+# --- a purge ------------------------------------------------------------------------------------
+
+
+def poll_in_purge(server, requests, count):
+    """The median of polls right after a start that finds so many reports expired, each with a file."""
+    server.store_reports(count, TO_EXPIRE, files=True)
+    server.stop()
+    db = server.db()
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE report SET expires_ms = 1 WHERE bytes = ?", (TO_EXPIRE,))
+    server.close(db)
+    server.start()
+    p50 = wrk(server.url, "poll.lua", requests, seconds=1, connections=POLLERS, core=None)["p50_us"] / 1000
+    left = server.count(TO_EXPIRE)
+    if left == 0:
+        raise RuntimeError("the purge was over before the polls were")
+    while server.count(TO_EXPIRE) > 0:
+        time.sleep(0.1)
+    return p50
+
+
+def purge(bench):
+    """The reports that are polled stay."""
+    with Reportd("purge", core=None, http_threads=2) as server:
+        requests = server.write_requests("polls", server.store_reports(1000))
+        ours, theirs = alternate(bench.pairs, lambda: poll_in_purge(server, requests, PURGED),
+                                 lambda: wrk(server.url, "poll.lua", requests, seconds=1, connections=POLLERS, core=None)["p50_us"] / 1000)
+    yield Row(f"p50 of polls during a purge of {PURGED:,}", "without it", "ms", ours, theirs, 2, at_most=True)
 
 
 # --- clients, workers ---------------------------------------------------------------------------

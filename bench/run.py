@@ -28,6 +28,7 @@ import http_cases
 import life_cases
 import link_cases
 import page_cases
+import shared_cases
 import xlsx_cases
 from publish import curves_of, draw_plots, growth, line, publish
 from stage import DATA, HERE, OUT, ROOT, Skip
@@ -49,12 +50,18 @@ CASES = {
     "link": link_cases.link,
     "page": page_cases.page,
     "events": events_cases.events,
+    "features": events_cases.features,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
-    "shared-lives": life_cases.shared_lives,
+    "shared-lives": shared_cases.shared_lives,
+    "shared-trivial": shared_cases.shared_trivial,
+    "lasting": shared_cases.lasting,
+    "nodes": shared_cases.nodes,
+    "sealed": shared_cases.sealed,
     "memory": growth_cases.memory,
     "rows": growth_cases.rows,
     "stored": growth_cases.stored,
+    "purge": growth_cases.purge,
     "clients": growth_cases.clients,
     "workers": growth_cases.workers,
 }

@@ -251,10 +251,18 @@ class Reportd:
         for left in self.spool.glob("*.json"):
             left.unlink()
 
+    def count(self, size):
+        """Reports whose results have this size."""
+        db = self.db()
+        found = db.execute("SELECT count(*) FROM report WHERE bytes = ?", (size,)).fetchone()[0]
+        db.close()
+        return found
+
     def forget_queue(self):
-        """Take what the last round submitted out of the store."""
+        """Take what the last round submitted out of the store, and tell the server whose it was."""
         db = self.db()
         db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT OR IGNORE INTO changed_user (user_id) SELECT user_id FROM report WHERE state = 0")
         db.execute("UPDATE report SET state = 4 WHERE state = 0 AND state NOT IN (2, 3)")
         db.execute("DELETE FROM report WHERE state = 4 AND state NOT IN (2, 3)")
         db.execute("DELETE FROM tally WHERE node NOT IN (1, 2, 3)")
@@ -345,6 +353,24 @@ class SharedReportd(Reportd):
             (self.spool / f"{text}.1.json").write_bytes(b" " * size)
         self.run(*statements)
         return [(made[i], self.tokens[i % users]) for i in range(0, count, max(1, count // most))]
+
+
+class AnotherNode:
+    """Of the store of `first`, from the same folder, with what a node has for itself."""
+
+    def __init__(self, first, name="second"):
+        shutil.copy(first.folder / "erase.key", first.folder / f"{name}.erase.key")
+        self.process, self.url = first.launch(REPORTD_TEMP=f"{name}.temp", REPORTD_DELETION_LEDGER=f"{name}.deletions.ledger",
+                                              REPORTD_ERASE_KEY_FILE=f"{name}.erase.key")
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 # --- the others ---------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ static int64_t oldest_of(const struct fair_entry *entry)
     return entry->seqs[entry->first];
 }
 
+/* Two users are never equal, not even with the same `seq`: a program that is not reportd's may have
+ * removed rows, whose numbers SQLite then gives out again. */
 static int compare_turns(const struct fair_user *a, int64_t a_seq, const struct fair_user *b,
                          int64_t b_seq)
 {
@@ -77,7 +79,9 @@ static int compare_turns(const struct fair_user *a, int64_t a_seq, const struct 
 
     if (order == 0)
         order = (a->turn > b->turn) - (a->turn < b->turn);
-    return order != 0 ? order : (a_seq > b_seq) - (a_seq < b_seq);
+    if (order == 0)
+        order = (a_seq > b_seq) - (a_seq < b_seq);
+    return order != 0 ? order : (a->id > b->id) - (a->id < b->id);
 }
 
 static int compare_entries(const struct rank_node *left, const struct rank_node *right)

@@ -281,6 +281,22 @@ static void what_is_queued_again_keeps_its_place(void **state)
     fair_queue_free(queue);
 }
 
+/* The store's rows were removed behind its back, and their numbers given out again. */
+static void a_number_that_two_users_have_is_found_for_both(void **state)
+{
+    struct fair_queue *queue = fair_queue_new();
+
+    (void)state;
+    for (int64_t user = 20; user > 0; user--)
+        assert_true(fair_queue_add(queue, user, "Balance", 7));
+    for (int64_t user = 20; user > 0; user--) {
+        assert_int_equal(fair_queue_position(queue, user, 7), user);
+        fair_queue_remove(queue, user, 7);
+    }
+    assert_true(fair_queue_is_empty(queue));
+    fair_queue_free(queue);
+}
+
 /* ---- simulations ---- */
 
 /* (sum x)^2 / (n sum x^2): 1 if all have the same (Jain). */
@@ -519,6 +535,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_next_one_is_that_of_an_exhaustive_search),
         cmocka_unit_test(a_limit_of_the_user_replaces_that_of_all),
         cmocka_unit_test(what_is_queued_again_keeps_its_place),
+        cmocka_unit_test(a_number_that_two_users_have_is_found_for_both),
         cmocka_unit_test(any_window_has_as_many_starts_of_each_user),
         cmocka_unit_test(workers_give_each_user_as_much_time),
         cmocka_unit_test(whose_reports_are_long_gets_no_more_time),
