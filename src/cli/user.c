@@ -333,6 +333,8 @@ int user_check_local(const struct config *config, const char *name, struct err *
                            "names that begin with '%s:' are those of users of the issuer %s",
                            config->issuers[i].name, config->issuers[i].name);
     }
+    if (*name == ' ' || (*name != '\0' && name[strlen(name) - 1] == ' '))
+        return err_set(err, -E_INVALID, "a user's name neither begins nor ends with a space");
     return user_check_name(name, err);
 }
 

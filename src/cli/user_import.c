@@ -28,11 +28,13 @@ struct import {
     struct trail *trail;
     struct buf text;
     struct buf names;                /* of the lines so far, each between two newlines */
+    struct buf granted;              /* the reports of the lines so far, a line for each */
     char *at;                        /* the unread rest of `text` */
     long line, next_line;            /* from 1: where the record begins, and where `at` is */
     enum column order[COLUMN_COUNT]; /* of the fields */
     size_t columns;                  /* columns in the file */
     char *fields[COLUMN_COUNT];      /* of the record, in `text`, by column; NULL: missing */
+    struct words reports;            /* those that are granted, in `text` */
     char *grants, *allow;            /* made from them */
     bool is_operator;
     int active, running; /* limits; 0 or less: those of the configuration */
@@ -152,20 +154,48 @@ static int next_user(struct import *in, struct err *err)
 
 /* ---- the fields ---- */
 
-/* Cut `text`, which may be NULL, at each ';'. */
-static int split_entries(char *text, struct words *ret, struct err *err)
+/* Cut `text`, which may be NULL, at each `separator`, and leave out the spaces around it. */
+static int split_entries(char *text, char separator, struct words *ret, struct err *err)
 {
     ret->count = 0;
     while (text != NULL) {
-        char *end = text + strcspn(text, ";");
+        char *end = strchrnul(text, separator), *next = *end != '\0' ? end + 1 : NULL;
 
         if (ret->count == WORDS_MAX)
             return err_set(err, -E_INVALID, "the list is too long");
-        ret->items[ret->count++] = text;
-        text = *end != '\0' ? end + 1 : NULL;
+        text += strspn(text, " ");
+        while (end > text && end[-1] == ' ')
+            end--;
         *end = '\0';
+        ret->items[ret->count++] = text;
+        text = next;
     }
     return 0;
+}
+
+static void note_granted(struct import *in)
+{
+    for (size_t i = 0; i < in->reports.count; i++) {
+        const char *report = in->reports.items[i];
+
+        if (in->granted.len > 0 && str_has_line(buf_str(&in->granted), report))
+            continue;
+        buf_add_str(&in->granted, report);
+        buf_add_char(&in->granted, '\n');
+    }
+}
+
+/* As `user add` does, but once for all lines. */
+static void warn_of_unknown_grants(struct import *in)
+{
+    struct words reports = {0};
+    struct err err;
+
+    if (in->granted.len == 0 || buf_failed(&in->granted))
+        return;
+    in->granted.data[in->granted.len - 1] = '\0';
+    split_entries(in->granted.data, '\n', &reports, &err);
+    user_warn_of_unknown("user", in->config, &reports);
 }
 
 /* The name must be neither in the store nor on an earlier line; case (a to z) does not matter. */
@@ -183,6 +213,7 @@ static int check_new_user(struct import *in, struct err *err)
     for (const char *c = in->fields[NAME]; *c != '\0'; c++)
         buf_add_char(&in->names, (char)(*c >= 'A' && *c <= 'Z' ? *c | ' ' : *c));
     buf_add_char(&in->names, '\n');
+    note_granted(in);
     if (buf_failed(&in->names))
         return err_set(err, -E_NOMEM, "out of memory");
     twice = memmem(buf_str(&in->names), begin, buf_str(&in->names) + begin,
@@ -203,7 +234,7 @@ static int read_operator(struct import *in, struct err *err)
 /* Set the members that are made from the fields. */
 static int read_csv_user(struct import *in, struct err *err)
 {
-    struct words grants, allow;
+    struct words allow;
 
     free(in->grants);
     free(in->allow);
@@ -212,9 +243,9 @@ static int read_csv_user(struct import *in, struct err *err)
         return err_set(err, -E_INVALID, "a name and a password are needed");
     return user_check_local(in->config, in->fields[NAME], err)
                ?: password_check(in->fields[PASSWORD], in->fields[NAME], err)
-               ?: split_entries(in->fields[GRANTS], &grants, err)
-               ?: user_grants_with("", &grants, &in->grants, err)
-               ?: split_entries(in->fields[ALLOW], &allow, err)
+               ?: split_entries(in->fields[GRANTS], ';', &in->reports, err)
+               ?: user_grants_with("", &in->reports, &in->grants, err)
+               ?: split_entries(in->fields[ALLOW], ';', &allow, err)
                ?: user_allow_list(&allow, &in->allow, err)
                ?: read_operator(in, err)
                ?: user_read_limit(in->fields[ACTIVE], &in->active, err)
@@ -308,17 +339,22 @@ int user_import(const char *path, const struct config *config, struct store *sto
 
     buf_init(&in.text, IMPORT_MAX);
     buf_init(&in.names, (size_t)3 * IMPORT_MAX);
+    buf_init(&in.granted, IMPORT_MAX);
     rc = read_csv(&in, &why) ?: each_user(&in, check_new_user, &why);
+    if (rc == 0)
+        warn_of_unknown_grants(&in);
     if (rc < 0)
         err_set(err, rc, "%s; nothing was added", why.text);
     else if ((rc = each_user(&in, add_imported_user, &why)) < 0)
-        err_set(err, rc, "%s; %ld users were added", why.text, in.added);
+        err_set(err, rc, "%s; the %ld users before that line were added: import the rest", why.text,
+                in.added);
     else
         printf("%ld users added\n", in.added);
     if (in.text.data != NULL)
         explicit_bzero(in.text.data, in.text.len);
     buf_done(&in.text);
     buf_done(&in.names);
+    buf_done(&in.granted);
     free(in.grants);
     free(in.allow);
     return rc;

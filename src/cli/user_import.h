@@ -25,7 +25,8 @@ int user_check_name(const char *name, struct err *err);
 int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err);
 /* `old` without `words`; '*' among them removes all. */
 int user_grants_without(const char *old, const struct words *words, char **ret, struct err *err);
-/* -E_INVALID also if it is a name that a user of an identity provider may get. */
+/* For a new user. -E_INVALID also if it is a name that a user of an identity provider may get, or
+ * has a space at an end, which a person who logs in would not type. */
 int user_check_local(const struct config *config, const char *name, struct err *err);
 
 /* How long what a change ends is kept. */

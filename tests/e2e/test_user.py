@@ -88,7 +88,7 @@ def test_the_users_of_a_csv_file_are_added(place):
     ("ERNA,eight888,,,,", "There is a user 'ERNA' already"), ("anna,eight888,,10.0.0.1/8,,", "write 10.0.0.0/8"),
     ("anna,eight888,,,maybe,", "operator is yes or no"), ("anna,eight888,,,,0", "not a limit"), ("anna,,,,,", "a name and a password"),
     ("anna,eight888", "as many fields"), ("anna,eight888,,,,,", "as many fields"), ('anna,"eight888', "RFC 4180"),
-    ("anna,eight888,a;;b,,,", "a report's name"),
+    ("anna,eight888,a;;b,,,", "a report's name"), ("anna ,eight888,,,,", "ends with a space"),
 ])
 def test_one_wrong_line_keeps_all_users_of_a_file_from_being_added(place, line, said):
     user(place, "add", "erna", stdin=PASSWORD + "\n")
@@ -103,6 +103,23 @@ def test_a_file_that_is_not_of_users_or_is_open_to_others_is_not_imported(place)
     assert "name and password are needed" in user(place, "import", write(place, "name,grants\n"), status=1)
     assert "cannot read none.csv" in user(place, "import", "none.csv", status=1)
     assert "has more than" in user(place, "import", "/dev/zero", status=1)
+
+
+def test_spaces_around_grants_and_addresses_do_not_count_and_an_unknown_report_is_named(place):
+    line = f'dora,{PASSWORD}, Quick ; Slw,10.0.0.0/8; ::1,,\n'
+    done = place.run("user", "import", write(place, HEAD + line + line.replace("dora", "erna")))
+    assert done.returncode == 0 and done.stderr.count("there is no report 'Slw'") == 1 and "Quick" not in done.stderr, done.stderr
+    assert users(place)["dora"]["grants"] == ["Quick", "Slw"] and users(place)["dora"]["allow"] == ["10.0.0.0/8", "::1"]
+
+
+def test_a_full_disk_says_which_users_are_still_to_be_imported(place):
+    lines = [f"{name},{PASSWORD},,,,\n" for name in ("dora", "erna", "fred")]
+    seams = {"REPORTD_SEAMS": "store.commit=ENOSPC@3+"}  # the first one is that of a new store
+    message = place.run("user", "import", write(place, HEAD + "".join(lines)), environment=seams).stderr
+    added = len(users(place))
+    assert 0 < added < len(lines) and f"users.csv:{added + 2}: " in message and f"the {added} users before that line were added" in message, message
+    assert user(place, "import", write(place, HEAD + "".join(lines[added:]))) == f"{len(lines) - added} users added\n"
+    assert set(users(place)) == {"dora", "erna", "fred"}
 
 
 def test_what_a_file_says_gives_the_terminal_no_orders(place):
