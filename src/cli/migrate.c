@@ -194,8 +194,5 @@ int verb_migrate(int argc, char **argv)
     rc = trail_line_close(m.trail, rc, &err);
     config_free(m.old);
     config_free(m.new);
-    if (rc < 0)
-        say_line(stderr, "reportd migrate: %s%s%s", err.text, *err.detail != '\0' ? ": " : "",
-                 err.detail);
-    return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
+    return rc < 0 ? options_failed("migrate", &err) : EXIT_GOOD;
 }

@@ -30,11 +30,10 @@ PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err)
 
 static int open_trouble(struct err *err)
 {
-    char detail[ERR_TEXT_MAX];
+    char why[ERR_TEXT_MAX];
 
-    str_copy(detail, sizeof(detail), err->detail);
-    err_set(err, -E_STORE, "Cannot open the store in PostgreSQL: %.300s", detail);
-    return err_detail(err, "%s", detail);
+    str_copy(why, sizeof(why), err->detail);
+    return err_set(err, -E_STORE, "Cannot open the store in PostgreSQL: %s", why);
 }
 
 /* The one number that a statement returns; -1: it returned NULL. */

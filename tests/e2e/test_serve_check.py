@@ -34,6 +34,14 @@ def test_a_configuration_that_starts_has_nothing_to_say_before_and_while_it_runs
     server.client(ALICE).complete("Quick", ProductID="1")
 
 
+def test_why_a_store_cannot_be_opened_is_said_once(new_server):
+    server = new_server()
+    server.configure(store="postgresql://nobody@127.0.0.1:1/none")
+    for words in (["serve"], ["user", "list"]):
+        said = server.run(*words, "-c", "reportd.conf").stderr
+        assert said.count("Connection refused") == 1 and "Cannot open the store in PostgreSQL: " in said, said
+
+
 @pytest.mark.parametrize(("config", "words"), [
     ({"listen": "no.such.host.invalid:80"}, "there is no address 'no.such.host.invalid'"),
     ({"metrics_listen": "no.such.host.invalid:80"}, "metrics_listen"),
