@@ -331,7 +331,7 @@ static int open_server(struct node *node, struct err *err)
         node->passwords == NULL || node->conversions == NULL)
         return out_of_memory(err);
     rc = node->config->issuer_count > 0
-             ? issuers_new(node->config, node->token_cache, &node->issuers, err)
+             ? issuers_new(node->config, node->token_cache, node->streams, &node->issuers, err)
              : 0;
     if (rc < 0)
         return rc;

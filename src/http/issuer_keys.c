@@ -28,6 +28,7 @@ struct key_set {
 struct issuer_keys {
     const struct config_issuer *config;
     struct token_cache *token_cache;
+    struct streams *streams;
     struct log_trouble trouble; /* of fetching */
     bool has_thread;            /* it is fetched */
     pthread_t thread;
@@ -95,6 +96,7 @@ static void adopt_keys(struct issuer_keys *keys, struct key_set *set)
     if (same)
         return;
     token_cache_forget(keys->token_cache);
+    streams_end_external(keys->streams);
     log_info("issuer.keys", "issuer=%s keys=%zu", keys->config->name, count);
 }
 
@@ -276,7 +278,7 @@ int issuer_keys_check(const struct config_issuer *config, struct err *err)
 }
 
 int issuer_keys_new(const struct config_issuer *config, struct token_cache *token_cache,
-                    struct issuer_keys **ret, struct err *err)
+                    struct streams *streams, struct issuer_keys **ret, struct err *err)
 {
     struct issuer_keys *keys = calloc(1, sizeof(*keys));
     int rc;
@@ -285,6 +287,7 @@ int issuer_keys_new(const struct config_issuer *config, struct token_cache *toke
         return err_no_memory(err);
     keys->config = config;
     keys->token_cache = token_cache;
+    keys->streams = streams;
     keys->trouble = (struct log_trouble)LOG_TROUBLE("issuer.unusable");
     keys->tried_ms = clock_steady_ms();
     lock_init(&keys->reading);

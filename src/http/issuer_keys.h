@@ -6,6 +6,7 @@
 #include "core/config.h"
 #include "http/jwt.h"
 #include "http/token_cache.h"
+#include "proc/streams.h"
 
 struct issuer_keys;
 
@@ -18,11 +19,11 @@ enum {
  * others, or has no keys. */
 int issuer_keys_check(const struct config_issuer *config, struct err *err);
 
-/* Read the file (-E_CONFIG as issuer_keys_check()), or begin to fetch. Both are borrowed;
- * `token_cache` forgets all tokens when keys have changed, since a token that a removed key has
- * signed is no longer valid. *ret is yours. */
+/* Read the file (-E_CONFIG as issuer_keys_check()), or begin to fetch. All are borrowed;
+ * when keys have changed, `token_cache` forgets all tokens and `streams` ends those by such tokens,
+ * since a token that a removed key has signed is no longer valid. *ret is yours. */
 int issuer_keys_new(const struct config_issuer *config, struct token_cache *token_cache,
-                    struct issuer_keys **ret, struct err *err);
+                    struct streams *streams, struct issuer_keys **ret, struct err *err);
 /* End a fetch at once, and let go whoever waits for it; there is no other from now on. */
 void issuer_keys_stop(struct issuer_keys *keys);
 void issuer_keys_free(struct issuer_keys *keys); /* stops; NULL is fine */

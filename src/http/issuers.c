@@ -26,8 +26,8 @@ int issuers_check(const struct config *config, struct err *err)
     return rc;
 }
 
-int issuers_new(const struct config *config, struct token_cache *token_cache, struct issuers **ret,
-                struct err *err)
+int issuers_new(const struct config *config, struct token_cache *token_cache,
+                struct streams *streams, struct issuers **ret, struct err *err)
 {
     size_t count = config->issuer_count;
     struct issuers *issuers = calloc(1, sizeof(*issuers) + count * sizeof(issuers->providers[0]));
@@ -39,7 +39,7 @@ int issuers_new(const struct config *config, struct token_cache *token_cache, st
         struct provider *provider = &issuers->providers[issuers->count];
 
         provider->config = &config->issuers[issuers->count++];
-        rc = issuer_keys_new(provider->config, token_cache, &provider->keys, err);
+        rc = issuer_keys_new(provider->config, token_cache, streams, &provider->keys, err);
     }
     if (rc < 0) {
         issuers_free(issuers);

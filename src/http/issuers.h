@@ -12,8 +12,8 @@ struct issuers;
 /* -E_CONFIG: a start would fail, and why. */
 int issuers_check(const struct config *config, struct err *err);
 /* Read the keys of each, as issuer_keys_new(). *ret is yours. */
-int issuers_new(const struct config *config, struct token_cache *token_cache, struct issuers **ret,
-                struct err *err);
+int issuers_new(const struct config *config, struct token_cache *token_cache,
+                struct streams *streams, struct issuers **ret, struct err *err);
 void issuers_stop(struct issuers *issuers); /* issuer_keys_stop(); NULL is fine */
 void issuers_free(struct issuers *issuers); /* NULL is fine */
 

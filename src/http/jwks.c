@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,8 @@ static EVP_PKEY *make_okp(const json_t *jwk)
     unsigned char x[COORDINATE_BYTES];
 
     if (!str_eq(member(jwk, "crv"), "Ed25519") ||
-        read_jwk_bytes(jwk, "x", x, sizeof(x)) != COORDINATE_BYTES)
+        read_jwk_bytes(jwk, "x", x, sizeof(x)) != COORDINATE_BYTES ||
+        crypto_core_ed25519_is_valid_point(x) != 1) /* of small order, it verifies anything */
         return NULL;
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof(x));
 }

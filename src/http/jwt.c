@@ -10,7 +10,8 @@
 #include "core/json_read.h"
 #include "http/base64url.h"
 
-static const double time_max = 9e15; /* a double has all integers up to it */
+static const char byte_order_mark = '\xef'; /* its first byte, with which no JSON begins */
+static const double time_max = 9e15;        /* a double has all integers up to it */
 
 /* ---- parts ---- */
 
@@ -24,6 +25,10 @@ static int read_json_part(const char *text, size_t len, json_t **ret, jwt_why *r
 
     if (got < 0) {
         *ret_why = "a part is not base64url";
+        return 0;
+    }
+    if (got > 0 && json[0] == byte_order_mark) { /* json_read() would skip it */
+        *ret_why = "a part begins with a byte order mark";
         return 0;
     }
     root = json_read(json, (size_t)got, NULL, &starved);

@@ -11,6 +11,7 @@ void report_events(struct exchange *ex)
                                      .user_id = ex->user->id,
                                      .session = ex->claims.session,
                                      .ends_ms = ex->claims.expires_s * 1000,
+                                     .external = ex->claims.external,
                                      .last_id = exchange_header(ex, "Last-Event-ID")};
     struct stream *stream;
     int rc;
@@ -23,6 +24,8 @@ void report_events(struct exchange *ex)
         return;
     }
     rc = stream_open(ex->services->streams, &spec, &stream, &ex->err);
+    if (spec.external && token_cache_age(ex->services->token_cache) != ex->age)
+        streams_end_external(ex->services->streams); /* its key may have gone just before */
     if (rc == -E_STREAMS)
         exchange_count_limit(ex, LIMIT_STREAMS);
     if (rc < 0)

@@ -26,6 +26,13 @@ enum {
 
 /* ---- the timer, on the thread ---- */
 
+static void end_now(struct stream *stream)
+{
+    stream->over = true;
+    stream_queue_done(&stream->unsent);
+    stream_wake(stream);
+}
+
 static void on_checked(struct loop_call *call)
 {
     struct stream_check *check = container_of(call, struct stream_check, call);
@@ -42,11 +49,8 @@ static void on_checked(struct loop_call *call)
         stream_doubt(stream); /* in the next round */
     else if (!closed && stream->doubted)
         lookups_post(streams); /* it may have ended since the request */
-    if (!closed && over) {
-        stream->over = true;
-        stream_queue_done(&stream->unsent);
-        stream_wake(stream);
-    }
+    if (!closed && over)
+        end_now(stream);
     lock_release(&streams->lock);
     if (closed)
         free(stream);
@@ -376,6 +380,23 @@ int stream_open(struct streams *streams, const struct stream_spec *spec, struct 
 int64_t streams_count(const struct streams *streams)
 {
     return atomic_load(&streams->open);
+}
+
+void streams_end_external(struct streams *streams)
+{
+    struct audience *audience;
+    struct stream *stream;
+
+    lock_take(&streams->lock);
+    for (int i = 0; i < STREAMS_BUCKETS; i++) {
+        LIST_FOREACH(audience, &streams->buckets[i], entry)
+        LIST_FOREACH(stream, &audience->streams, entry)
+        {
+            if (stream->spec.external && !stream->over)
+                end_now(stream);
+        }
+    }
+    lock_release(&streams->lock);
 }
 
 void stream_close(struct stream *stream)

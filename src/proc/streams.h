@@ -42,6 +42,7 @@ struct stream_spec {
     int64_t user_id;
     struct guid session; /* it ends at once when this is over … */
     int64_t ends_ms;     /* … and at this time, by store_now_ms() */
+    bool external;       /* by the token of an identity provider: streams_end_external() */
     const char *last_id; /* Last-Event-ID; NULL: none */
 };
 /* It begins with what has happened since `last_id`, if that is still known, else with an event for
@@ -49,6 +50,9 @@ struct stream_spec {
  * -E_BUSY: stopped; -E_NOMEM. */
 int stream_open(struct streams *streams, const struct stream_spec *spec, struct stream **ret,
                 struct err *err);
+/* The keys of an identity provider have changed: end all streams by such tokens. Whose token still
+ * holds reconnects, and misses nothing. Any thread. */
+void streams_end_external(struct streams *streams);
 void stream_close(struct stream *stream); /* not while it is awaited; NULL is fine */
 
 enum { STREAM_OVER = -1, STREAM_BROKEN = -2 };

@@ -60,7 +60,7 @@ def odd_headers(provider):
     for name, text in {"alg": '{"alg":"none",' + good[1:], "kid": good[:-1] + ',"kid":"one"}', "typ": good[:-1] + ',"typ":"JWT","typ":"JWT"}'}.items():
         yield f"header with {name} twice", provider.odd(text.encode())
     for name, text in {"an array": b"[]", "a text": b'"x"', "nothing": b"", "no JSON": b"{", "more behind it": good.encode() + b"{}",
-                       "not UTF-8": good.encode().replace(b"one", b"o\xffe"), "a NUL": good.encode() + b"\0"}.items():
+                       "not UTF-8": good.encode().replace(b"one", b"o\xffe"), "behind a byte order mark": b"\xef\xbb\xbf" + good.encode(), "a NUL": good.encode() + b"\0"}.items():
         yield f"header is {name}", provider.odd(text)
 
 
@@ -84,7 +84,7 @@ def claims(provider):
     for subject in (None, "", 1, True, ["alice"], {"sub": "alice"}, "a" * 256, "a\nb", "a\x1b[2J", "\u202eecila"):
         yield f"sub {subject!r:.40}", provider.odd(subject=subject)
     for name, text in {"an array": b"[]", "null": b"null", "nothing": b"", "no JSON": b"{", "infinite": good[:-1].encode() + b', "x": NaN}',
-                       "more behind it": good.encode() + b" {}", "not UTF-8": good.encode().replace(b"alice", b"al\xffce"), "U+0000": good.encode().replace(b"alice", b"al\\u0000ice"),
+                       "more behind it": good.encode() + b" {}", "not UTF-8": good.encode().replace(b"alice", b"al\xffce"), "behind a byte order mark": b"\xef\xbb\xbf" + good.encode(), "U+0000": good.encode().replace(b"alice", b"al\\u0000ice"),
                        "deep": good[:-1].encode() + b', "x": ' + b"[" * 2500 + b"]" * 2500 + b"}"}.items():
         yield f"payload is {name}", provider.odd(payload=text)
     yield "8 KiB and more", provider.odd(padding="x" * 6000)

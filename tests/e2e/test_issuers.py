@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from conftest import ALICE, SharedServers
+from events import Events
 from fake_clock import SECOND
 from forged_tokens import forged_tokens
 from harness import PASSWORD, PATIENCE, Client, Server, failed, opens, poll
@@ -397,6 +398,34 @@ def test_keys_are_read_again_at_sighup_and_those_that_are_gone_open_nothing(make
     provider.publish()
     server.reload()
     assert not opens(server, provider.token(key=new))
+
+
+@everywhere
+def test_streams_of_a_key_that_is_gone_end_and_the_others_go_on(make_server, tmp_path):
+    """However long its tokens were to be valid, for who signs them chooses that."""
+    provider = Provider(tmp_path)
+    server = make_server(sections=provider.section())
+    stolen, new = provider.key, new_key(kid="two")
+    provider.publish(stolen, new)
+    server.reload()
+    group(server, "add", "corp:some", "--grant", "Quick")
+    thief = bearer(server, provider.token("ann", key=stolen, exp=9 * 10**15))
+    owner, local = bearer(server, provider.token("ann", key=new, groups=["some"])), server.client(ALICE)
+    with Events(thief) as lost, Events(owner) as kept, Events(local) as ours:
+        seen = owner.complete("Quick", ProductID="1")
+        for stream in (lost, kept):
+            stream.wait_for(seen, "complete")
+        provider.publish(new)
+        server.reload()
+        for stream in (lost, kept):
+            poll(lambda one=stream: one.ended, what="the end of the stream")
+        assert Events(thief).answer.status == 401
+        missed = owner.complete("Quick", ProductID="1")
+        with Events(owner, kept.last_id) as again:
+            again.wait_for(missed, "complete")
+            assert again.of(seen) == [] and again.states(missed)[0] == "queued"
+        ours.wait_for(local.complete("Quick", ProductID="1"), "complete")
+        assert not ours.ended and lost.of(missed) == []
 
 
 @everywhere

@@ -143,6 +143,11 @@ static void weak_and_broken_keys_do_not_count(void **state)
     /* a modulus of 2048 bits, as 342 characters of base64url, is odd if it ends so */
     static const char *const exponents[] = {"AQ", "Ag", "Aw",           "AQAA",
                                             "AA", "",   "AQABAQABAQAB", "*"};
+    /* points of Ed25519 of order 1, 4, 8 and 2 */
+    static const char *const small[] = {"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+                                        "7P_______________________________________38"};
     char text[600], n[343];
     struct pair weak = new_rsa(1024);
     struct jwks *jwks;
@@ -165,6 +170,11 @@ static void weak_and_broken_keys_do_not_count(void **state)
                          "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
                          "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
                          NULL)); /* on no curve */
+    for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"a\",\"x\":\"%s\"", small[i]);
+        assert_null(read_set(text, NULL));
+    }
     assert_null(read_set("\"kty\":\"OKP\",\"crv\":\"X25519\",\"kid\":\"a\","
                          "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
                          NULL));
