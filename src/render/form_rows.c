@@ -76,11 +76,13 @@ static int widen(struct form_rows *rows, struct err *err)
 }
 
 /* How many bytes to read: up to the end of a block, if that fits, so that the next one is read as a
- * whole, and none in vain. */
+ * whole, and none in vain; but as much again as there is of a long row, which is searched from its
+ * beginning each time. */
 static size_t read_size(const struct form_rows *rows, int64_t left)
 {
     int64_t at = rows->base + (int64_t)rows->len, room = (int64_t)(rows->cap - rows->len);
-    int64_t size = SUMMED_BLOCK - at % SUMMED_BLOCK;
+    int64_t again = (int64_t)rows->len / SUMMED_BLOCK * SUMMED_BLOCK;
+    int64_t size = SUMMED_BLOCK - at % SUMMED_BLOCK + again;
 
     size = size < left ? size : left;
     return (size_t)(size < room ? size : room);

@@ -438,11 +438,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "UPDATE node SET lease_ms = $2, offer = CASE WHEN offer = $3 THEN offer ELSE $3 END,"        \
       " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1"             \
       " RETURNING " POSTGRES_CLOCK)                                                                \
-    /* While the server was down, no node could send a heartbeat. */                               \
+    /* While the server was down, no node could beat. What a dead one sent is over. */             \
     X(NODE_BURY, "",                                                                               \
-      "DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node WHERE clock_timestamp() >"       \
-      " greatest(alive_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond')"   \
-      " FOR UPDATE SKIP LOCKED))")                                                                 \
+      "WITH dead AS (DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node"                   \
+      " WHERE clock_timestamp() > greatest(alive_until, pg_postmaster_start_time()"                \
+      " + lease_ms * interval '1 millisecond') FOR UPDATE SKIP LOCKED)) RETURNING id)"             \
+      " DELETE FROM transfer WHERE node = ANY (ARRAY(SELECT id FROM dead))")                       \
     X(REAP, "t",                                                                                   \
       "WITH moved AS (UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"     \
       "   source = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"           \

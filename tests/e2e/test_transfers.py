@@ -301,6 +301,19 @@ def test_a_delete_on_one_node_ends_the_transfers_of_the_others(nodes, disk):
         assert_ended(one, whole)
 
 
+def test_nothing_says_any_more_what_a_node_sent_that_is_dead(nodes):
+    """Not until the next sweep, which is a minute later."""
+    cluster, (here, there) = nodes
+    reference = here.complete("Big", Rows=BIG)
+    here.session.close()
+    slow = SlowClient(there, reference)
+    poll(lambda: cluster.sql("SELECT report_id FROM transfer") == [reference], what="the transfer's entry")
+    cluster.nodes[1].kill()
+    poll(lambda: cluster.sql("SELECT count(*) FROM node") == ["1"], what="the end of the node's lease")
+    assert cluster.sql("SELECT count(*) FROM transfer") == ["0"]
+    slow.socket.close()
+
+
 def test_a_deletion_whose_news_got_lost_ends_the_transfers_all_the_same(nodes):
     cluster, (here, there) = nodes
     reference = here.complete("Big", Rows=BIG)

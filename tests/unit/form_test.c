@@ -285,6 +285,30 @@ static void rows_of_any_length_go_through_the_window(void **state)
     free(text);
 }
 
+/* It is searched from its beginning after each read, so each is as long as all before it. */
+static void a_long_row_takes_few_reads(void **state)
+{
+    enum { LONG = 20 << 20, READS = 12 };
+    struct buf results, out;
+    struct stored *stored;
+    char *text = malloc(LONG + 1);
+
+    (void)state;
+    memset(text, 'x', LONG);
+    text[LONG] = '\0';
+    buf_init(&results, OUT_MAX);
+    buf_init(&out, OUT_MAX);
+    buf_add_format(&results, "{\"text\":\"%s\"}", text);
+    stored = store(NAMES("text"), buf_str(&results), 1);
+    stored->fails_at = READS;
+    assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), 0);
+    assert_int_equal(out.len, results.len + 1);
+    stored_free(stored);
+    buf_done(&results);
+    buf_done(&out);
+    free(text);
+}
+
 static void breaks_off(const char *const *aliases, const char *results)
 {
     for (enum form form = FORM_NDJSON; form <= FORM_CSV; form++) {
@@ -371,6 +395,7 @@ int main(void)
         cmocka_unit_test(options_change_the_csv),
         cmocka_unit_test(labels_head_the_columns),
         cmocka_unit_test(rows_of_any_length_go_through_the_window),
+        cmocka_unit_test(a_long_row_takes_few_reads),
         cmocka_unit_test(what_was_not_written_is_refused),
         cmocka_unit_test(a_footer_that_does_not_fit_is_refused),
         cmocka_unit_test(an_error_of_the_source_is_passed_on),
