@@ -94,10 +94,10 @@ def test_a_key_that_is_removed_is_refused_from_the_next_request_on(key_of, serve
 
 
 class Flood:
-    """Requests with one key, at as many nodes, until each has sent `count` after the end of the key."""
+    """Requests with one key or token, at as many nodes, until each has sent `count` after its end."""
 
-    def __init__(self, nodes, text, count):
-        self.text, self.count, self.removed, self.late, self.answers = text, count, False, 0, 0
+    def __init__(self, nodes, text, count, paths=("/User/Me",)):
+        self.text, self.count, self.paths, self.removed, self.late, self.answers = text, count, paths, False, 0, 0
         self.threads = [threading.Thread(target=self.send, args=(urlsplit(node.url),)) for node in nodes]
         for thread in self.threads:
             thread.start()
@@ -107,7 +107,7 @@ class Flood:
         left = self.count
         while left > 0:
             is_after = self.removed
-            connection.request("GET", "/User/Me", headers={"Version": "2.0", "Authorization": self.text})
+            connection.request("GET", self.paths[self.answers % len(self.paths)], headers={"Version": "2.0", "Authorization": self.text})
             with connection.getresponse() as answer:
                 answer.read()
             self.answers += 1
@@ -116,9 +116,9 @@ class Flood:
                 left -= 1
         connection.close()
 
-    def end(self, made):
+    def end(self, how):
         poll(lambda: self.answers > 100, what="requests")
-        made.remove()
+        how()
         self.removed = True
         for thread in self.threads:
             thread.join()
@@ -130,7 +130,7 @@ class Flood:
 def test_no_answer_of_an_embedded_store_is_late(make_server, count):
     server = make_server()
     made = Key(server)
-    Flood([server] * 4, made.text, count).end(made)
+    Flood([server] * 4, made.text, count).end(made.remove)
 
 
 class Wait:
@@ -157,7 +157,7 @@ def order_slow(client):
 def test_that_holds_on_every_node(make_cluster, count):
     first, second = make_cluster(nodes=2).nodes
     made = Key(first)
-    Flood([first, first, second, second], made.text, count).end(made)
+    Flood([first, first, second, second], made.text, count).end(made.remove)
     made = Key(first)
     reference = made.client(second).complete("Quick", ProductID="1")
     assert opens(first, made.text)

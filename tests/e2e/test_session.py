@@ -16,6 +16,7 @@ from events import Events
 from fake_clock import SECOND
 from harness import PASSWORD, Client, failed, opens, poll
 from stores import STORES
+from test_keys import COUNTS, Flood
 
 pytestmark = pytest.mark.stores(*STORES)
 
@@ -341,6 +342,19 @@ def test_a_logout_and_the_leeway_hold_on_every_node(make_cluster):
         refused(renew(node, new_cookie), 401)
         failed(Client(node.url).get(link), 404)
     Client(second.url, token_and_cookie(login(second))[0]).delete(reference)
+
+
+@pytest.mark.stores("postgres-rows")
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_answer_after_a_logout_is_late_on_any_node(make_cluster, count):
+    """Whichever operation checks the session."""
+    first, second = make_cluster(nodes=2).nodes
+    client = first.client(ALICE)
+    reference = client.complete("Quick", ProductID="1")
+    paths = [f"{path}?reference={one}" for path in ("/Report/Status", "/Report", "/Report/Rows") for one in (reference, uuid.uuid4())]
+    Flood([first, first, second, second], client.token, count, ["/User/Me", "/Report/List", *paths]).end(
+        lambda: Client(second.url, client.token).call("POST", "/User/Logout").raise_for_status())
+    first.client(ALICE).delete(reference)
 
 
 # --- the sessions of a user, and the password -------------------------------------------------------
