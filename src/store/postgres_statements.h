@@ -286,10 +286,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "     UNION ALL SELECT user_id, n, 0 FROM busy) AS c),"                                      \
       " next AS MATERIALIZED (SELECT r.seq, h.source FROM"                                         \
       "   (SELECT user_id FROM users ORDER BY n, number, seq) AS u CROSS JOIN LATERAL"             \
-      "   (SELECT q.seq, o.source FROM open o CROSS JOIN LATERAL"                                  \
-      "     (SELECT seq FROM report WHERE state = 0 AND user_id = u.user_id"                       \
-      "       AND " POSTGRES_WANTED " = o.wanted ORDER BY seq LIMIT 1) AS q"                       \
-      "     ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"                                       \
+      "   (SELECT q.seq, o.source FROM waiting w JOIN open o ON o.wanted = w.wanted"               \
+      "     CROSS JOIN LATERAL"                                                                    \
+      "     (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                       \
+      "       AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                       \
+      "     WHERE w.user_id = u.user_id ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"           \
       "   (SELECT seq FROM report WHERE seq = h.seq AND state = 0"                                 \
       "     FOR NO KEY UPDATE SKIP LOCKED) AS r LIMIT 1),"                                         \
       " other AS MATERIALIZED (SELECT h.seq, o.source FROM open o CROSS JOIN LATERAL"              \
