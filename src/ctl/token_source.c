@@ -34,7 +34,8 @@ bool token_is_sendable(const char *text)
     return len > 0 && len <= TOKEN_MAX;
 }
 
-/* Read the first line, without surrounding blanks; *ret is yours. */
+/* Read the first line, without surrounding blanks, or more of it than a token has; *ret is yours.
+ */
 static int read_first_line(FILE *file, const char *where, char **ret, struct err *err)
 {
     char line[TOKEN_MAX + 2];
@@ -49,9 +50,9 @@ static int read_first_line(FILE *file, const char *where, char **ret, struct err
     }
     len = strcspn(line, "\r\n");
     str_trim(&text, &len);
-    *ret = len <= TOKEN_MAX ? strndup(text, len) : NULL;
+    *ret = strndup(text, len);
     explicit_bzero(line, sizeof(line));
-    return *ret != NULL ? 0 : err_set(err, -E_IO, "%s has no token in its first line", where);
+    return *ret != NULL ? 0 : err_no_memory(err);
 }
 
 /* How many characters follow the prefix that a key may have there; 0: there is no prefix. */
@@ -130,6 +131,12 @@ static int start_command(const char *command, pid_t *ret_pid, FILE **ret, struct
     return err_errno(err, -E_IO, "cannot run the token command");
 }
 
+/* It prints more than its first line: as with `head -1`, that is no failure. */
+static bool ended_by_our_close(int status)
+{
+    return WIFSIGNALED(status) ? WTERMSIG(status) == SIGPIPE : WEXITSTATUS(status) == 128 + SIGPIPE;
+}
+
 /* A signal, which only this program may have got, ends the command, too; it is not waited for. */
 static int end_command(pid_t pid, FILE *file, struct err *err)
 {
@@ -146,6 +153,8 @@ static int end_command(pid_t pid, FILE *file, struct err *err)
     }
     if (ended < 0)
         return err_errno(err, -E_IO, "cannot run the token command");
+    if (ended_by_our_close(status))
+        return 0;
     if (WIFSIGNALED(status))
         return err_set(err, -E_AUTH, "the token command was ended by signal %d", WTERMSIG(status));
     if (WEXITSTATUS(status) != 0)

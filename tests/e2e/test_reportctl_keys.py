@@ -77,7 +77,12 @@ def test_a_command_is_run_again_when_its_token_is_refused(ctl, server):
     assert (ctl.home / "runs").read_text() == "x\nx\n"
     second.call("POST", "/User/Logout")
     assert ctl("list")[0] == 4
-    for command, problem in [("exit 3", "exit status 3"), ("kill -9 $$", "signal 9"), ("true", "not a token"), ("echo a b", "not a token")]:
+    issue()
+    login(ctl, server, "--token-command", "cat token; echo; yes")  # the first line counts
+    assert ctl("list")[0] == 0
+    for command, problem in [("exit 3", "exit status 3"), ("kill -9 $$", "signal 9"), ("true", "not a token"), ("echo a b", "not a token"),
+                             ("yes ''", "not a token"), ("yes a b", "not a token"), ("yes | tr -d '\\n'", "not a token"),
+                             ("cat token; exit 7", "exit status 7")]:
         done = ctl("login", "--server", server.url, "--token-command", command)
         assert done[0] == 4 and problem in done[2], done
 
