@@ -25,11 +25,6 @@ const char *field_name(enum request_field field)
     return fields[field].name;
 }
 
-bool field_is_list(enum request_field field)
-{
-    return fields[field].rule == FIELD_LIST;
-}
-
 size_t field_length(const char *value)
 {
     size_t len = strlen(value);

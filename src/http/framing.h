@@ -84,9 +84,7 @@ void head_add(struct head *head, const char *name, const char *value);
  * transfer coding than chunked (RFC 9112, 6.1). `err` is set then. */
 int head_check(struct head *head, const struct target *target, struct err *err);
 
-/* "Host"; is it one that a client may send on several lines? */
-const char *field_name(enum request_field field);
-bool field_is_list(enum request_field field);
+const char *field_name(enum request_field field); /* "Host" */
 
 /* Bytes of a value without trailing blanks (RFC 9110, 5.5). */
 size_t field_length(const char *value);
