@@ -52,11 +52,8 @@ void loop_check(const struct loop *loop)
 
 void loop_wake(struct loop *loop)
 {
-    const uint64_t one = 1;
-
     /* Fails only if the counter is full, and then the descriptor is readable anyway. */
-    if (write(loop->wake_fd, &one, sizeof(one)) < 0)
-        return;
+    eventfd_write(loop->wake_fd, 1);
 }
 
 void loop_post(struct loop *loop, struct loop_message *message)
@@ -87,10 +84,9 @@ struct loop_message *loop_take_messages(struct loop *loop)
 /* Only resets the wake: messages run after all descriptors. */
 static void on_wake_event(struct loop_watch *watch)
 {
-    uint64_t count;
+    eventfd_t count;
 
-    if (read(watch->fd, &count, sizeof(count)) < 0)
-        return; /* another round has already reset it */
+    eventfd_read(watch->fd, &count);
 }
 
 static void run_messages(struct loop *loop)

@@ -82,11 +82,8 @@ static bool next_job(struct worker *worker)
 
 static void say_done(struct worker *worker, int rc)
 {
-    uint64_t one = 1;
-
     worker->result_rc = rc;
-    while (write(worker->done_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        continue;
+    eventfd_write(worker->done_fd, 1);
 }
 
 /* Has the report failed for a reason that may lie in its connection? */

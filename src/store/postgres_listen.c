@@ -208,13 +208,12 @@ void postgres_unsubscribe(struct store_conn *conn)
 {
     struct postgres_conn *c = (struct postgres_conn *)conn;
     struct postgres_listener *listener = c->shared->listener;
-    const uint64_t one = 1;
 
     postgres_rotation_stop(c->shared);
     if (listener == NULL)
         return;
-    if (write(listener->stop, &one, sizeof(one)) == sizeof(one))
-        pthread_join(listener->thread, NULL);
+    eventfd_write(listener->stop, 1);
+    pthread_join(listener->thread, NULL);
     c->shared->listener = NULL;
     free_listener(listener);
 }

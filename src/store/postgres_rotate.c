@@ -327,12 +327,11 @@ int postgres_rotation_start(struct postgres_shared *shared, struct err *err)
 void postgres_rotation_stop(struct postgres_shared *shared)
 {
     struct postgres_rotation *r = shared->rotation;
-    const uint64_t one = 1;
 
     if (r == NULL)
         return;
-    if (write(r->stop, &one, sizeof(one)) == sizeof(one))
-        pthread_join(r->thread, NULL);
+    eventfd_write(r->stop, 1);
+    pthread_join(r->thread, NULL);
     shared->rotation = NULL;
     rotation_free(r);
 }

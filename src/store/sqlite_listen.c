@@ -89,12 +89,11 @@ void sqlite_unsubscribe(struct store_conn *conn)
 {
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
     struct sqlite_listener *listener = shared->listener;
-    const uint64_t one = 1;
 
     if (listener == NULL)
         return;
-    if (write(listener->stop, &one, sizeof(one)) == sizeof(one))
-        pthread_join(listener->thread, NULL);
+    eventfd_write(listener->stop, 1);
+    pthread_join(listener->thread, NULL);
     shared->listener = NULL;
     free_listener(listener);
 }
