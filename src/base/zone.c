@@ -46,9 +46,9 @@ struct zone {
 
 /* ---- the calendar ---- */
 
-static int64_t day_number(int year, int month, int day)
+static int64_t first_day(int year, int month)
 {
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = 1};
 
     return (int64_t)timegm(&tm) / DAY_S;
 }
@@ -65,17 +65,17 @@ static int year_of(int64_t s)
 /* The local second of that year at which the clocks change, as if it were UTC. */
 static int64_t change_in(const struct change *change, int year)
 {
-    int64_t first = day_number(year, change->kind == 'M' ? change->month : 1, 1), day;
+    int64_t first = first_day(year, change->kind == 'M' ? change->month : 1), day;
 
     if (change->kind == 'M') {
-        int64_t next = day_number(year + change->month / 12, change->month % 12 + 1, 1);
+        int64_t next = first_day(year + change->month / 12, change->month % 12 + 1);
         int64_t weekday = ((first + 4) % 7 + 7) % 7; /* 1970 began on a Thursday */
 
         day = first + (change->day - weekday + 7) % 7 + (int64_t)(change->week - 1) * 7;
         while (day >= next)
             day -= 7;
     } else if (change->kind == 'J') {
-        bool leap = day_number(year, 3, 1) - first == 60;
+        bool leap = first_day(year, 3) - first == 60;
 
         day = first + change->day - 1 + (leap && change->day >= 60);
     } else {

@@ -69,13 +69,13 @@ static bool read_tokens(struct shape *shape, const struct statement *statement)
 
 /* Cut `range` at its commas outside of parentheses; NULL: out of memory. */
 static struct shape_range *split_at_commas(const struct shape *shape, struct shape_range range,
-                                           int depth, size_t *ret_count)
+                                           size_t *ret_count)
 {
     struct shape_range *parts = calloc(range.to - range.from + 1, sizeof(*parts));
     size_t count = 0, from = range.from;
 
     for (size_t i = range.from; parts != NULL && i <= range.to && range.from < range.to; i++) {
-        if (i < range.to && !(shape->tokens[i].depth == depth && shape_is(shape, i, ",")))
+        if (i < range.to && !(shape->tokens[i].depth == 0 && shape_is(shape, i, ",")))
             continue;
         parts[count++] = (struct shape_range){from, i};
         from = i + 1;
@@ -120,7 +120,7 @@ static bool read_list(struct shape *shape)
     }
     from = from < shape->count ? from : shape->count;
     shape->list = (struct shape_range){from, list_end(shape, from)};
-    shape->items = split_at_commas(shape, shape->list, 0, &shape->item_count);
+    shape->items = split_at_commas(shape, shape->list, &shape->item_count);
     for (size_t i = 0; shape->items != NULL && i < shape->item_count; i++)
         shape->star |= shape->items[i].to > shape->items[i].from &&
                        shape_is(shape, shape->items[i].to - 1, "*");
@@ -156,7 +156,7 @@ static bool read_order(struct shape *shape)
         if (shape->tokens[i].depth == 0 && is_any(shape, i, behind))
             order.to = i;
     }
-    shape->terms = split_at_commas(shape, order, 0, &shape->term_count);
+    shape->terms = split_at_commas(shape, order, &shape->term_count);
     for (size_t i = 0; shape->terms != NULL && i < shape->term_count; i++)
         shape->terms[i].to = term_end(shape, shape->terms[i]);
     return shape->terms != NULL;

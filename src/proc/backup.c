@@ -124,7 +124,7 @@ static int check_target(const char *folder, struct err *err)
                            "'%s' is not empty; name a folder that does not exist yet", folder);
 }
 
-static void remove_in(int dir, const char *folder, void (*each)(int dir, const char *name))
+static void remove_files_in(int dir, const char *folder)
 {
     int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *open = fd >= 0 ? fdopendir(fd) : NULL;
@@ -133,14 +133,9 @@ static void remove_in(int dir, const char *folder, void (*each)(int dir, const c
     if (open == NULL && fd >= 0)
         close(fd);
     while (open != NULL && (entry = readdir(open)) != NULL)
-        each(fd, entry->d_name);
+        unlinkat(fd, entry->d_name, 0); /* fails for folders, such as . and .. */
     if (open != NULL)
         closedir(open);
-}
-
-static void remove_file(int dir, const char *name)
-{
-    unlinkat(dir, name, 0); /* fails for folders, such as . and .. */
 }
 
 /* Remove what a killed backup has left. */
@@ -151,8 +146,8 @@ static int sweep_partial(const struct backing *b, struct err *err)
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlinkat(b->dir, names[i], 0);
-    remove_in(b->dir, BACKUP_SPOOL, remove_file);
-    remove_in(b->dir, BACKUP_SPOOL "/temp", remove_file);
+    remove_files_in(b->dir, BACKUP_SPOOL);
+    remove_files_in(b->dir, BACKUP_SPOOL "/temp");
     unlinkat(b->dir, BACKUP_SPOOL "/temp", AT_REMOVEDIR);
     if (unlinkat(b->dir, BACKUP_SPOOL, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return err_errno(err, -E_IO, "remove what is in '%s'", b->temp);

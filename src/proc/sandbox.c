@@ -226,19 +226,19 @@ static const unsigned denied_of_ioctl[] = {
     TIOCSTI,         TIOCLINUX,         FIOSETOWN,           SIOCSPGRP,
     FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY};
 
-/* The lower half of an argument, which is all that the kernel reads of an int. */
-static struct scmp_arg_cmp is_int(unsigned arg, unsigned value)
+/* The lower half of the second argument, which is all that the kernel reads of an int. */
+static struct scmp_arg_cmp is_int(unsigned value)
 {
-    return SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)value);
+    return SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)value);
 }
 
 /* Calls with many functions. */
 static void add_verbs(scmp_filter_ctx filter)
 {
     for (size_t i = 0; i < sizeof(denied_of_fcntl) / sizeof(denied_of_fcntl[0]); i++)
-        seccomp_rule_add(filter, no, SCMP_SYS(fcntl), 1, is_int(1, (unsigned)denied_of_fcntl[i]));
+        seccomp_rule_add(filter, no, SCMP_SYS(fcntl), 1, is_int((unsigned)denied_of_fcntl[i]));
     for (size_t i = 0; i < sizeof(denied_of_ioctl) / sizeof(denied_of_ioctl[0]); i++)
-        seccomp_rule_add(filter, no, SCMP_SYS(ioctl), 1, is_int(1, denied_of_ioctl[i]));
+        seccomp_rule_add(filter, no, SCMP_SYS(ioctl), 1, is_int(denied_of_ioctl[i]));
     /* Before version 3 of Landlock, a file that may be read could be truncated. */
     seccomp_rule_add(filter, no, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
     seccomp_rule_add(filter, no, SCMP_SYS(openat), 1,

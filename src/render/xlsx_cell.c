@@ -273,19 +273,12 @@ static bool is_cell_number(const char *text, size_t len)
 
 /* ---- days and times ---- */
 
-static bool read_digits(const char *text, size_t count, unsigned *ret)
+static bool read_two_digits(const char *text, unsigned *ret)
 {
-    unsigned number = 0;
+    unsigned tens = (unsigned)(text[0] - '0'), ones = (unsigned)(text[1] - '0');
 
-    for (size_t i = 0; i < count; i++) {
-        unsigned digit = (unsigned)(text[i] - '0');
-
-        if (digit > 9)
-            return false;
-        number = number * 10 + digit;
-    }
-    *ret = number;
-    return true;
+    *ret = tens * 10 + ones;
+    return tens <= 9 && ones <= 9;
 }
 
 /* The number of the day YYYY-MM-DD at `text`: 1900-03-01 is 61, since Excel counts a 1900-02-29. 0:
@@ -345,8 +338,9 @@ static int64_t time_of_day(const char *text, size_t len)
 
     if (len > 0 && text[len - 1] == 'Z')
         len--;
-    if (len < 8 || !read_digits(text, 2, &hour) || text[2] != ':' ||
-        !read_digits(text + 3, 2, &minute) || text[5] != ':' || !read_digits(text + 6, 2, &second))
+    if (len < 8 || !read_two_digits(text, &hour) || text[2] != ':' ||
+        !read_two_digits(text + 3, &minute) || text[5] != ':' ||
+        !read_two_digits(text + 6, &second))
         return -1;
     fraction = read_fraction(text + 8, len - 8);
     if (hour > 23 || minute > 59 || second > 59 || fraction < 0)
