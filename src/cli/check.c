@@ -265,14 +265,12 @@ static void check_path(struct checker *checker, const char *path)
 static void check_serving(struct checker *checker)
 {
     const struct config *config = checker->config;
-    const char *certificate = config->tls_certificate.text, *key = config->tls_key.text;
     struct tls *tls = NULL;
     struct err err = {0};
 
     if (rights_check(config, &err) < 0 || catalog_check_rights(config->reports.text, &err) < 0)
         tell_problem(checker, err.text);
-    if (certificate != NULL && *certificate != '\0' &&
-        tls_open(certificate, key != NULL ? key : "", &tls, &err) < 0)
+    if (tls_open(config->tls_certificate.text, config->tls_key.text, &tls, &err) < 0)
         tell_problem(checker, err.text);
     tls_free(tls);
 }

@@ -131,12 +131,11 @@ static int check_definitions(const struct config *config)
 
 static int check_addresses(const struct config *config)
 {
-    const char *certificate = config->tls_certificate.text, *key = config->tls_key.text;
     struct tls *tls = NULL;
     struct err err = {0};
     int problems = 0;
 
-    if (is_set(certificate) && tls_open(certificate, key != NULL ? key : "", &tls, &err) < 0)
+    if (tls_open(config->tls_certificate.text, config->tls_key.text, &tls, &err) < 0)
         problems += serve_check_problem(err.text);
     tls_free(tls);
     if (sockets_check("listen", config->listen.text, &err) < 0)

@@ -504,18 +504,6 @@ static int start_http_threads(struct server *server, struct err *err)
                                    on_maintain, server, err);
 }
 
-static int open_tls(struct server *server, struct err *err)
-{
-    const char *certificate = server->services.config->tls_certificate.text;
-    const char *key = server->services.config->tls_key.text;
-
-    if (certificate != NULL && *certificate != '\0')
-        return tls_open(certificate, key != NULL ? key : "", &server->tls, err);
-    if (key == NULL || *key == '\0')
-        return 0;
-    return err_set(err, -E_CONFIG, "tls_key is set without tls_certificate: set both, or neither");
-}
-
 void server_reload(struct server *server)
 {
     struct err err = {0};
@@ -549,7 +537,9 @@ int server_new(const struct services *services, struct server **ret, struct err 
     server->idle = idle_list_new(services->config->request_timeout.number);
     server->shares = shares_new();
     server->metrics = metrics_new(server_router(server)->count);
-    rc = open_tls(server, err) ?: listener_new(services->config, &server->listener, err);
+    rc = tls_open(services->config->tls_certificate.text, services->config->tls_key.text,
+                  &server->tls, err)
+             ?: listener_new(services->config, &server->listener, err);
     if (rc == 0 && (server->idle == NULL || server->shares == NULL || server->metrics == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     if (rc == 0)

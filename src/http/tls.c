@@ -195,11 +195,19 @@ static void use(struct tls *tls, struct pair *pair)
 
 int tls_open(const char *certificate, const char *key, struct tls **ret, struct err *err)
 {
-    struct tls *tls = calloc(1, sizeof(*tls));
+    struct tls *tls;
     struct pair *pair;
     const char *problem;
     int rc;
 
+    if (*certificate == '\0' && *key != '\0')
+        return err_set(err, -E_CONFIG,
+                       "tls_key is set without tls_certificate: set both, or neither");
+    if (*certificate == '\0') {
+        *ret = NULL;
+        return 0;
+    }
+    tls = calloc(1, sizeof(*tls));
     if (tls == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     SLIST_INIT(&tls->all);

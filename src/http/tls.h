@@ -17,7 +17,7 @@ extern const char tls_priorities[];
 struct tls;
 /* Read the certificate with its chain, and its private key, from PEM files: both from `certificate`
  * if `key` is "". -E_CONFIG says what is wrong: they do not belong together, or others can read
- * the key. *ret is yours: tls_free(). */
+ * the key. *ret is yours: tls_free(); NULL if both paths are "". */
 int tls_open(const char *certificate, const char *key, struct tls **ret, struct err *err);
 /* Read them again, for the connections from now on; if that fails, or the certificate is not valid
  * now, the old one stays: <0. 1: it was replaced; 0: it is the same. One thread at a time. */

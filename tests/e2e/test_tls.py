@@ -405,6 +405,9 @@ def test_a_start_without_a_usable_certificate_is_an_error_that_says_so(own, conf
     (server.folder / "tls.pem").chmod(0o644)
     done = server.run("serve", "-c", "reportd.conf")
     assert done.returncode == 1 and word in done.stderr, done.stderr
+    for verb in ["serve", "--check"], ["check"]:
+        done = server.run(*verb, "-c", "reportd.conf")
+        assert done.returncode == 1 and word in done.stdout + done.stderr, done
 
 
 def test_an_expired_certificate_is_served_with_a_warning(own):

@@ -172,7 +172,7 @@ static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])}
 
 struct fixture {
     struct config config;
-    char listen[32];
+    char listen[32], none[1];
     struct token_cache *token_cache;
     struct server *server;
     const char *url;
@@ -188,6 +188,7 @@ static int setup(void **state)
     log_init(LOG_ERROR + 1, false);
     strcpy(f->listen, "127.0.0.1:0");
     f->config.listen.text = f->listen;
+    f->config.tls_certificate.text = f->config.tls_key.text = f->none;
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
     f->config.request_timeout.number = 20 * 1000;

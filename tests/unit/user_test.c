@@ -42,7 +42,7 @@ static char right_hash[PASSWORD_HASH_TEXT];
 struct fixture {
     char folder[64], key_path[96], store_path[96], spool_path[96];
     struct config config;
-    char listen[32];
+    char listen[32], none[1];
     struct token_keys *key;
     struct store *store;
     struct spool *spool;
@@ -115,6 +115,7 @@ static int setup(void **state)
     snprintf(f->spool_path, sizeof(f->spool_path), "%s/spool", f->folder);
     strcpy(f->listen, "127.0.0.1:0");
     f->config.listen.text = f->listen;
+    f->config.tls_certificate.text = f->config.tls_key.text = f->none;
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
     f->config.request_timeout.number = 20 * 1000;
