@@ -45,35 +45,35 @@ void store_pass_step(struct work_item *batch, const char *step)
 
 /* ---- connections ---- */
 
-void pool_add(struct store *store, struct pool *pool, struct store_conn *conn)
+void pool_add(struct pool *pool, struct store_conn *conn)
 {
-    lock_take(&store->lock);
+    lock_take(&pool->store->lock);
     conn->next = NULL;
     *pool->last = conn;
     pool->last = &conn->next;
-    lock_release(&store->lock);
+    lock_release(&pool->store->lock);
 }
 
 /* There are as many connections as threads, so one is free. */
-static struct store_conn *take_conn(struct store *store, struct pool *pool)
+static struct store_conn *take_conn(struct pool *pool)
 {
     struct store_conn *conn;
 
-    lock_take(&store->lock);
+    lock_take(&pool->store->lock);
     conn = pool->idle;
     CHECK(conn != NULL);
     pool->idle = conn->next;
     if (pool->idle == NULL)
         pool->last = &pool->idle;
-    lock_release(&store->lock);
+    lock_release(&pool->store->lock);
     thread_own(&conn->user);
     return conn;
 }
 
-static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
+static void give_conn(struct pool *pool, struct store_conn *conn)
 {
     thread_disown(&conn->user);
-    pool_add(store, pool, conn);
+    pool_add(pool, conn);
 }
 
 /* ---- changes ---- */
@@ -187,38 +187,18 @@ static void run_one_by_one(struct store_conn *conn, struct work_item *batch)
         run_and_finish(conn, next);
 }
 
-static void run_batch(struct store *store, struct pool *pool, struct work_item *batch)
+void store_run_batch(void *context, struct work_item *batch)
 {
-    struct store_conn *conn = take_conn(store, pool);
+    struct pool *pool = context;
+    struct store_conn *conn = take_conn(pool);
     struct err err = {0};
     enum batch_fate fate;
 
-    CHECK((kind_of_batch(batch) == STORE_READ) == (pool == &store->reading));
+    CHECK((kind_of_batch(batch) == STORE_READ) == (pool == &pool->store->reading));
     fate = run_transaction(conn, batch, &err);
     if (fate == BATCH_ROLLED_BACK && batch->next != NULL)
         run_one_by_one(conn, batch);
     else
         finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
-    give_conn(store, pool, conn);
-}
-
-void store_run_writes(void *context, struct work_item *batch)
-{
-    struct store *store = context;
-
-    run_batch(store, &store->writing, batch);
-}
-
-void store_run_reads(void *context, struct work_item *batch)
-{
-    struct store *store = context;
-
-    run_batch(store, &store->reading, batch);
-}
-
-void store_run_beats(void *context, struct work_item *batch)
-{
-    struct store *store = context;
-
-    run_batch(store, &store->beating, batch);
+    give_conn(pool, conn);
 }

@@ -232,7 +232,7 @@ enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *bat
 /* Called on the writing thread, whose one connection is idle between batches. */
 static int64_t store_maintain(void *context)
 {
-    struct store *store = context;
+    struct store *store = ((struct pool *)context)->store;
     int64_t wait_ms;
 
     thread_own(&store->first->user);
@@ -247,11 +247,10 @@ int embedded_start(struct store *store, int connections, struct err *err)
 {
     (void)connections; /* one, and one per thread that reads */
     versions_watch(&store->versions, store->ops->watch, store->first);
-    return pool_open(store, &store->writing,
+    return pool_open(&store->writing,
                      (struct work_queue_spec){.name = "store",
                                               .threads = 1,
                                               .gather = true, /* one fsync for all */
-                                              .run = store_run_writes,
                                               .maintain = store_maintain},
                      err);
 }

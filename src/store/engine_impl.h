@@ -10,6 +10,7 @@
 
 /* The connections that a work queue's threads share: each batch takes one. */
 struct pool {
+    struct store *store;
     struct work_queue *work_queue;
     struct store_conn *idle, **last; /* in the order in which they were given back */
     int count;
@@ -33,7 +34,7 @@ struct store {
 /* ---- store.c ---- */
 
 /* Fill the pool with a connection per thread and start its work queue. -E_STORE. */
-int pool_open(struct store *store, struct pool *pool, struct work_queue_spec spec, struct err *err);
+int pool_open(struct pool *pool, struct work_queue_spec spec, struct err *err);
 void store_close_conn(struct store_conn *conn);
 
 /* ---- batch.c ---- */
@@ -42,13 +43,11 @@ enum store_kind store_kind_of(const struct store_op *op);
 /* A seam of each operation. */
 void store_pass_step(struct work_item *batch, const char *step);
 /* Behind those that are idle, so that all are used, however little there is to do. */
-void pool_add(struct store *store, struct pool *pool, struct store_conn *conn);
+void pool_add(struct pool *pool, struct store_conn *conn);
 /* Give an operation back to its owner. */
 void store_answer(struct store_op *op);
-/* The functions of the work queues; `context` is the store. */
-void store_run_writes(void *context, struct work_item *batch);
-void store_run_reads(void *context, struct work_item *batch);
-void store_run_beats(void *context, struct work_item *batch);
+/* The function of the work queues; `context` is the pool. */
+void store_run_batch(void *context, struct work_item *batch);
 
 /* ---- embedded.c ---- */
 

@@ -36,6 +36,12 @@ static int parse_url(const char *url, const struct store_ops **ret_ops, const ch
                    (int)len, url);
 }
 
+static void pool_init(struct store *store, struct pool *pool)
+{
+    pool->store = store;
+    pool->last = &pool->idle;
+}
+
 static struct store *store_alloc(const struct store_ops *ops)
 {
     struct store *store = calloc(1, sizeof(*store));
@@ -47,27 +53,28 @@ static struct store *store_alloc(const struct store_ops *ops)
         return NULL;
     }
     store->ops = ops;
-    store->writing.last = &store->writing.idle;
-    store->reading.last = &store->reading.idle;
-    store->beating.last = &store->beating.idle;
+    pool_init(store, &store->writing);
+    pool_init(store, &store->reading);
+    pool_init(store, &store->beating);
     lock_init(&store->lock);
     pthread_rwlock_init(&store->listening, NULL);
     versions_init(&store->versions);
     return store;
 }
 
-int pool_open(struct store *store, struct pool *pool, struct work_queue_spec spec, struct err *err)
+int pool_open(struct pool *pool, struct work_queue_spec spec, struct err *err)
 {
     for (; pool->count < spec.threads; pool->count++) {
         struct store_conn *conn = NULL;
-        int rc = store->ops->open_another(store->first, &conn, err);
+        int rc = pool->store->ops->open_another(pool->store->first, &conn, err);
 
         if (rc < 0)
             return rc;
-        conn->store = store;
-        pool_add(store, pool, conn);
+        conn->store = pool->store;
+        pool_add(pool, conn);
     }
-    spec.context = store;
+    spec.run = store_run_batch;
+    spec.context = pool;
     pool->work_queue = work_queue_new(&spec);
     if (pool->work_queue == NULL)
         return err_set(err, -E_STORE, "Cannot open the store: no thread for it.");
@@ -78,23 +85,19 @@ int network_start(struct store *store, int connections, struct err *err)
 {
     /* One writes: what waits meanwhile shares the next transaction, and its round trips. A second
      * one would only make the batches smaller. */
-    struct work_queue_spec writes = {.name = "store",
-                                     .threads = 1,
-                                     .batch_max = NETWORK_BATCH_MAX,
-                                     .gather = true,
-                                     .run = store_run_writes};
-    struct work_queue_spec reads = {
-        .name = "store-read", .batch_max = NETWORK_BATCH_MAX, .run = store_run_reads};
+    struct work_queue_spec writes = {
+        .name = "store", .threads = 1, .batch_max = NETWORK_BATCH_MAX, .gather = true};
+    struct work_queue_spec reads = {.name = "store-read", .batch_max = NETWORK_BATCH_MAX};
     /* What is written may wait for another session's lock as long as a short lease. */
-    struct work_queue_spec beats = {.name = "store-beat", .threads = 1, .run = store_run_beats};
+    struct work_queue_spec beats = {
+        .name = "store-beat", .threads = 1, .batch_max = NETWORK_BATCH_MAX};
 
-    beats.batch_max = NETWORK_BATCH_MAX;
     if (connections == 0)
         connections = DEFAULT_CONNECTIONS;
     reads.threads = connections - writes.threads;
-    return pool_open(store, &store->writing, writes, err)
-               ?: pool_open(store, &store->reading, reads, err)
-               ?: pool_open(store, &store->beating, beats, err);
+    return pool_open(&store->writing, writes, err)
+               ?: pool_open(&store->reading, reads, err)
+               ?: pool_open(&store->beating, beats, err);
 }
 
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err)
@@ -112,7 +115,7 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     rc = ops->open(spec, path, &store->first, err);
     if (rc == 0) {
         store->first->store = store;
-        pool_add(store, &store->writing, store->first);
+        pool_add(&store->writing, store->first);
         store->writing.count = 1;
         rc = ops->start(store, spec->connections, err);
     }
@@ -130,14 +133,14 @@ void store_close_conn(struct store_conn *conn)
     conn->ops->close(conn);
 }
 
-static void close_pool(struct store *store, struct pool *pool)
+static void close_pool(struct pool *pool)
 {
     work_queue_free(pool->work_queue);
     while (pool->idle != NULL) {
         struct store_conn *conn = pool->idle;
 
         pool->idle = conn->next;
-        if (conn != store->first)
+        if (conn != pool->store->first)
             store_close_conn(conn);
     }
 }
@@ -149,9 +152,9 @@ void store_free(struct store *store)
     store_unsubscribe(store);
     work_queue_free(store->writing.work_queue); /* its `done` may still post reads */
     store->writing.work_queue = NULL;
-    close_pool(store, &store->reading);
-    close_pool(store, &store->beating);
-    close_pool(store, &store->writing);
+    close_pool(&store->reading);
+    close_pool(&store->beating);
+    close_pool(&store->writing);
     readers_done(store);
     if (store->first != NULL)
         store_close_conn(store->first);
