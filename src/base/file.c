@@ -25,6 +25,14 @@ int file_sync_folder_of(const char *path)
     return rc;
 }
 
+bool file_has_name(int fd, const char *path, int flags)
+{
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && fstatat(AT_FDCWD, path, &named, flags) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 int file_write_all(int fd, const void *data, size_t len, int64_t offset)
 {
     const char *at = data;

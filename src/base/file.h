@@ -1,6 +1,7 @@
 /* src/base/file.h -- files: operations that several modules share. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -10,6 +11,9 @@
 
 /* fsync the folder of `path`, so that the name survives a power cut. 0, or -1 with errno. */
 int file_sync_folder_of(const char *path);
+
+/* Is `path` a name of the open file? `flags`: AT_SYMLINK_NOFOLLOW or 0. */
+bool file_has_name(int fd, const char *path, int flags);
 
 /* All `len` bytes at `offset`, whatever pwrite() and pread() leave over. 0, or -1 with errno. */
 int file_write_all(int fd, const void *data, size_t len, int64_t offset);

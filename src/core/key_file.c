@@ -67,14 +67,6 @@ static char *temporary_name(const struct key_file *file)
     return asprintf(&name, "%s.new", file->path) < 0 ? NULL : name;
 }
 
-static bool has_name(int fd, const char *name)
-{
-    struct stat opened, named;
-
-    return fstat(fd, &opened) == 0 && lstat(name, &named) == 0 && opened.st_dev == named.st_dev &&
-           opened.st_ino == named.st_ino;
-}
-
 static int close_failed(int fd)
 {
     int saved = errno;
@@ -102,9 +94,9 @@ static int open_temporary(const char *name)
             continue;
         if (fd < 0 || flock(fd, LOCK_EX) < 0)
             return close_failed(fd);
-        if (made && has_name(fd, name))
+        if (made && file_has_name(fd, name, AT_SYMLINK_NOFOLLOW))
             return fd;
-        if (has_name(fd, name))
+        if (file_has_name(fd, name, AT_SYMLINK_NOFOLLOW))
             unlink(name);
         close(fd);
     }
@@ -116,18 +108,19 @@ static void sweep_temporary(const struct key_file *file)
     char *name = temporary_name(file);
     int fd = name != NULL ? open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
 
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd, name))
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        file_has_name(fd, name, AT_SYMLINK_NOFOLLOW))
         unlink(name);
     if (fd >= 0)
         close(fd);
     free(name);
 }
 
-/* Open the folder of the file; returns its descriptor or -1. */
-static int open_folder(const struct key_file *file, int flags)
+/* Make a file without a name in the folder of the file; returns its descriptor or -1. */
+static int open_nameless(const struct key_file *file)
 {
     char *copy = strdup(file->path);
-    int fd = copy != NULL ? open(dirname(copy), flags | O_CLOEXEC, 0600) : -1;
+    int fd = copy != NULL ? open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
 
     free(copy);
     return fd;
@@ -135,12 +128,7 @@ static int open_folder(const struct key_file *file, int flags)
 
 static int sync_folder(const struct key_file *file, struct err *err)
 {
-    int fd = open_folder(file, O_RDONLY | O_DIRECTORY);
-    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : failed(file, "write the folder of", err);
-
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    return file_sync_folder_of(file->path) == 0 ? 0 : failed(file, "write the folder of", err);
 }
 
 static bool write_all(int fd, const struct buf *content)
@@ -198,7 +186,7 @@ static int make_file(const struct key_file *file, struct err *err)
         key_file_done(&content);
         return err_set(err, -E_NOMEM, "out of memory for a new %s", file->what);
     }
-    fd = SEAM_FAILS("key_file.nameless") ? -1 : open_folder(file, O_TMPFILE | O_RDWR);
+    fd = SEAM_FAILS("key_file.nameless") ? -1 : open_nameless(file);
     good = fd >= 0 ? publish_nameless(file, fd, &content) : publish_named(file, &content);
     if (!good)
         rc = failed(file, "make", err);
@@ -276,12 +264,10 @@ static int open_locked(const char *path)
 {
     for (;;) {
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        struct stat opened, named;
 
         if (fd < 0 || flock(fd, LOCK_EX) < 0)
             return close_failed(fd);
-        if (fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
-            opened.st_ino == named.st_ino)
+        if (file_has_name(fd, path, 0))
             return fd;
         close(fd);
     }

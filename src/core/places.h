@@ -181,7 +181,7 @@
     X(KEYS,                                                                                        \
       "key_check(name fingerprint) {key_file} {receipt_key_file} {erase_key_file} "                \
       "{audit_key_file} *.key.new",                                                                \
-      "key_file:open_temporary key_file:make_file", "keys")                                        \
+      "key_file:open_temporary key_file:open_nameless", "keys")                                    \
     X(RESERVE, "{store}-reserve*", "sqlite_reserve:make_part", "blocks of zeros")                  \
     X(CHECK, "", "temp:try_to_write", "zeros, to see whether a folder can be written to")          \
     X(CHOICES, "memfd:reportd-choices", "choices:send_question",                                   \

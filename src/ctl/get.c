@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/forms.h"
 #include "base/str.h"
 #include "ctl/commands.h"
@@ -216,7 +217,7 @@ static int fetch(struct api *api, struct download *download, const char *path, s
  * it, or if another download is still writing it. */
 static int claim_part(const char *path, int fd, struct err *err)
 {
-    struct stat st, named;
+    struct stat st;
 
     if (fstat(fd, &st) != 0)
         return err_errno(err, -E_IO, "cannot look at %s", path);
@@ -224,8 +225,8 @@ static int claim_part(const char *path, int fd, struct err *err)
         return err_set(err, -E_IO, "%s is not a file of yours; remove it, or choose another output",
                        path);
     /* Once it is ours, it is not the result of a download that has just ended. */
-    if ((flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || lstat(path, &named) != 0 ||
-        named.st_ino != st.st_ino || named.st_dev != st.st_dev)
+    if ((flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
+        !file_has_name(fd, path, AT_SYMLINK_NOFOLLOW))
         return err_set(err, -E_IO, "another download is writing %s", path);
     return ftruncate(fd, 0) == 0 ? 0 : err_errno(err, -E_IO, "cannot write %s", path);
 }

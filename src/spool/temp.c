@@ -119,10 +119,9 @@ int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file
  * is open, but nobody finds what is in it. */
 static bool folder_is_in_place(int dir, const char *path)
 {
-    struct stat opened, named;
+    struct stat opened;
 
-    return fstat(dir, &opened) == 0 && stat(path, &named) == 0 && opened.st_nlink > 0 &&
-           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+    return fstat(dir, &opened) == 0 && opened.st_nlink > 0 && file_has_name(dir, path, 0);
 }
 
 /* For file systems with unnamed files. */
