@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/str.h"
 #include "core/json_read.h"
-#include "http/base64url.h"
 
 enum {
     RSA_BITS_MIN = 2048, /* RFC 7518, 3.3 */

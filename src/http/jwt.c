@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/str.h"
 #include "core/json_read.h"
-#include "http/base64url.h"
 
 static const char byte_order_mark = '\xef'; /* its first byte, with which no JSON begins */
 static const double time_max = 9e15;        /* a double has all integers up to it */

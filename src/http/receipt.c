@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/key_file.h"
-#include "http/base64url.h"
 
 struct receipt_key {
     unsigned char public[crypto_sign_PUBLICKEYBYTES];

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
-#include "http/base64url.h"
 #include "http/form_choice.h"
 #include "http/query.h"
 #include "http/report.h"

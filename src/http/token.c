@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "core/json_read.h"
-#include "http/base64url.h"
 
 enum { MAC_BYTES = 32, SECRET_BYTES = 32 };
 

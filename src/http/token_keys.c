@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/key_file.h"
-#include "http/base64url.h"
 
 enum {
     ID_BYTES = 16,

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/check.h"
-#include "http/base64url.h"
 #include "http/token.h"
 
 static struct token_keys *new_key(void)

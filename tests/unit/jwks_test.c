@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/str.h"
-#include "http/base64url.h"
 #include "http/jwt.h"
 
 enum { NOW_S = 1000000 };

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/str.h"
-#include "http/base64url.h"
 #include "http/token.h"
 
 struct fixture {
