@@ -46,13 +46,11 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
 static int back_up(const struct config *config, const char *folder, struct backup_counts *ret,
                    struct err *err)
 {
-    const struct store_spec store_spec = {.url = config->store.text,
-                                          .erase_key = config->erase_key_file.text};
     struct offline_progress progress = {.verb = "backup"};
     struct backup_spec spec = {.folder = folder, .progress = offline_tell, .context = &progress};
     struct store *store = NULL;
     struct spool *spool = NULL;
-    int rc = store_open(&store_spec, &store, err);
+    int rc = offline_open_store(config, (struct store_spec){0}, &store, err);
 
     if (rc == 0 && store_is_shared(store))
         rc = err_set(err, -E_STORE,

@@ -175,9 +175,7 @@ static bool sleep_for(void *context, int64_t ms)
  * read. */
 static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
 {
-    struct store_spec spec = {
-        .url = a->config->store.text, .alone = true, .erase_key = a->config->erase_key_file.text};
-    int rc = store_open(&spec, &a->store, err);
+    int rc = offline_open_store(a->config, (struct store_spec){.alone = true}, &a->store, err);
 
     *ret_serving = rc == -E_BUSY;
     if (rc != -E_BUSY)
@@ -193,8 +191,7 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
                        "a server is running on this store: it purges and finishes deletions by "
                        "itself, and puts the rest right when it is started again; to repair "
                        "without it, stop it first");
-    spec.alone = false;
-    return store_open(&spec, &a->store, err);
+    return offline_open_store(a->config, (struct store_spec){0}, &a->store, err);
 }
 
 /* May the store be changed? */

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/wrap.h"
+#include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/trail_line.h"
 #include "cli/user_import.h"
@@ -318,13 +319,11 @@ static int run_group_action(struct command *command, struct err *err)
     if (rc == 0 && changes)
         rc = take_name(command, err) ?: trail_line_open(config, &command->trail, err);
     if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .create = command->action->run == group_add,
-                                             .upgrade = true,
-                                             .erase_key = config->erase_key_file.text},
-                        &command->store, err);
-    if (rc == 0)
-        rc = command->action->run(command, err);
+        rc = offline_open_store(
+                 config,
+                 (struct store_spec){.create = command->action->run == group_add, .upgrade = true},
+                 &command->store, err)
+                 ?: command->action->run(command, err);
     if (rc == 0 && command->action->run == group_add)
         user_warn_of_unknown("group", config, &command->grants);
     if (rc == 0 && command->action->run == group_grant)

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "cli/key_list.h"
+#include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/trail_line.h"
 #include "cli/user_import.h"
@@ -70,19 +71,6 @@ static void usage(FILE *out)
 }
 
 /* ---- add ---- */
-
-static int find_key_owner(struct command *command, struct user *ret, struct err *err)
-{
-    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->user}};
-    int rc = store_ask(command->store, &op, err);
-
-    if (rc < 0)
-        return rc;
-    if (!op.user_find.found)
-        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", command->user);
-    *ret = op.user_find.user;
-    return 0;
-}
 
 static int read_expiry(const char *text, int64_t now_ms, int64_t *ret, struct err *err)
 {
@@ -179,7 +167,7 @@ static int add_api_key(struct command *command, struct err *err)
     char *grants = NULL, *allow = NULL;
     struct user user = {0};
     int rc = api_key_check_name(add.name, err)
-                 ?: find_key_owner(command, &user, err)
+                 ?: user_find(command->store, command->user, &user, err)
                  ?: check_owner(command, &user, err)
                  ?: read_expiry(command->expires, add.now_ms, &add.expires_ms, err)
                  ?: check_expiry(&user, &add, err)
@@ -209,7 +197,7 @@ static int list_all_keys(struct command *command, struct err *err)
 {
     struct user user = {0};
     struct store_op op;
-    int rc = command->user != NULL ? find_key_owner(command, &user, err) : 0;
+    int rc = command->user != NULL ? user_find(command->store, command->user, &user, err) : 0;
 
     user_done(&user);
     if (rc < 0)
@@ -342,10 +330,7 @@ static int run_key_action(struct command *command, struct err *err)
     if (rc == 0 && command->action->run != list_all_keys)
         rc = trail_line_open(config, &command->trail, err);
     if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .upgrade = true,
-                                             .erase_key = config->erase_key_file.text},
-                        &command->store, err)
+        rc = offline_open_store(config, (struct store_spec){.upgrade = true}, &command->store, err)
                  ?: command->action->run(command, err);
     rc = trail_line_close(command->trail, rc, err);
     store_free(command->store);

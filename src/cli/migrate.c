@@ -113,13 +113,10 @@ static int open_both(struct migrating *m, struct err *err)
 {
     const struct store_spec old = {
         .url = m->old->store.text, .alone = true, .upgrade = true, .moving = true};
-    const struct store_spec new = {.url = m->new->store.text,
-                                   .create = true,
-                                   .moving = true,
-                                   .erase_key = m->new->erase_key_file.text};
+    const struct store_spec new = {.create = true, .moving = true};
 
     return store_open(&old, &m->spec.from, err)
-               ?: store_open(&new, &m->spec.to, err)
+               ?: offline_open_store(m->new, new, &m->spec.to, err)
                ?: open_spools(m, err);
 }
 

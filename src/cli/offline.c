@@ -1,4 +1,5 @@
-/* src/cli/offline.c -- whether a server is using a store; and the progress of long verbs. */
+/* src/cli/offline.c -- opens a configuration's store and spool; whether a server is using them; the
+ * progress of long verbs. */
 #include "cli/offline.h"
 
 #include <inttypes.h>
@@ -21,6 +22,14 @@ int offline_check_nodes(struct store *store, struct err *err)
                    "reports by themselves; stop them first (the lease of one that was killed runs "
                    "out in %" PRId64 " s)",
                    op.nodes.count, op.nodes.wait_ms / 1000 + 1);
+}
+
+int offline_open_store(const struct config *config, struct store_spec how, struct store **ret,
+                       struct err *err)
+{
+    how.url = config->store.text;
+    how.erase_key = config->erase_key_file.text;
+    return store_open(&how, ret, err);
 }
 
 int offline_open_spool(const struct config *config, struct spool **ret, struct err *err)

@@ -1,4 +1,4 @@
-/* src/cli/offline.h -- what verbs ask that change a store while no server may use it. */
+/* src/cli/offline.h -- what verbs use that open a store themselves. */
 #pragma once
 
 #include <stdint.h>
@@ -11,6 +11,9 @@
 /* -E_BUSY, with a message that says what to do, while the lease of a node that shares the store has
  * not run out. */
 int offline_check_nodes(struct store *store, struct err *err);
+/* Open the store of this configuration, and otherwise as `how` says. As store_open(). */
+int offline_open_store(const struct config *config, struct store_spec how, struct store **ret,
+                       struct err *err);
 /* Open the spool of this configuration, which must be there; yours: spool_free(). */
 int offline_open_spool(const struct config *config, struct spool **ret, struct err *err);
 /* Take the spool's lock: -E_BUSY if another process has it. */

@@ -221,12 +221,9 @@ static int take_spool_identity(const struct restore *r, const struct backup_stat
 
 static int apply_ledgers(struct restore *r, struct err *err)
 {
-    const struct store_spec spec = {.url = r->config->store.text,
-                                    .alone = true,
-                                    .upgrade = true,
-                                    .erase_key = r->config->erase_key_file.text};
+    const struct store_spec how = {.alone = true, .upgrade = true};
     struct backup_state state = {0};
-    int rc = store_open(&spec, &r->store, err)
+    int rc = offline_open_store(r->config, how, &r->store, err)
                  ?: offline_check_nodes(r->store, err)
                  ?: backup_state_of(r->store, 0, &state, err)
                  ?: check_ledgers(r, &state, err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "cli/offline.h"
 #include "cli/options.h"
 #include "core/catalog.h"
 #include "core/trail.h"
@@ -150,15 +151,13 @@ static int check_addresses(const struct config *config)
 static int check_store(const struct config *config)
 {
     const char *path = config_store_path(config);
-    const struct store_spec spec = {.url = config->store.text,
-                                    .erase_key = config->erase_key_file.text};
     struct store *store = NULL;
     struct err err = {0};
     int rc;
 
     if (path != NULL && !exists(path))
         return check_makeable("store", path);
-    rc = store_open(&spec, &store, &err);
+    rc = offline_open_store(config, (struct store_spec){0}, &store, &err);
     store_free(store);
     if (rc == 0 || rc == -E_CHANGED || rc == -E_NOT_FOUND)
         return 0;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/trail_line.h"
 #include "cli/verbs.h"
@@ -105,10 +106,7 @@ static int end_sessions(const struct config *config, struct err *err)
 {
     struct store_op op = {.verb = STORE_SESSIONS_END};
     struct store *store;
-    int rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .upgrade = true,
-                                             .erase_key = config->erase_key_file.text},
-                        &store, err);
+    int rc = offline_open_store(config, (struct store_spec){.upgrade = true}, &store, err);
 
     if (rc < 0)
         return rc;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
+#include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/trail_line.h"
 #include "cli/user_import.h"
@@ -209,16 +210,15 @@ int user_allow_list(const struct words *words, char **ret, struct err *err)
 
 /* ---- the store ---- */
 
-/* Find the user; `ret` is yours: user_done(). */
-static int find_user(struct command *command, struct user *ret, struct err *err)
+int user_find(struct store *store, const char *name, struct user *ret, struct err *err)
 {
-    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->name}};
-    int rc = store_ask(command->store, &op, err);
+    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = name}};
+    int rc = store_ask(store, &op, err);
 
     if (rc < 0)
         return rc;
     if (!op.user_find.found)
-        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", command->name);
+        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", name);
     *ret = op.user_find.user;
     return 0;
 }
@@ -342,8 +342,8 @@ int user_check_local(const struct config *config, const char *name, struct err *
 static int check_new(struct command *command, struct err *err)
 {
     struct user user = {0};
-    int rc =
-        user_check_local(command->settings, command->name, err) ?: find_user(command, &user, err);
+    int rc = user_check_local(command->settings, command->name, err)
+                 ?: user_find(command->store, command->name, &user, err);
 
     if (rc < 0)
         return rc == -E_NOT_FOUND ? 0 : rc;
@@ -384,7 +384,7 @@ static int do_passwd(struct command *command, struct err *err)
 {
     char hash[PASSWORD_HASH_TEXT];
     struct user user;
-    int rc = find_user(command, &user, err);
+    int rc = user_find(command->store, command->name, &user, err);
     bool external = rc == 0 && user.identity != NULL;
 
     if (rc < 0)
@@ -427,7 +427,7 @@ static int change_grants(struct command *command, grants_fn *make, struct err *e
         char *grants = NULL;
         struct user user;
 
-        rc = find_user(command, &user, err);
+        rc = user_find(command->store, command->name, &user, err);
         if (rc < 0)
             return rc;
         rc = make(user.grants, &command->rest, &grants, err)
@@ -574,21 +574,19 @@ static int run_action(struct command *command, struct err *err)
     struct config *config = NULL;
     int rc = config_load(command->config, &config, err);
 
+    command->settings = config;
     if (rc == 0 && command->action->run != do_list)
         rc = trail_line_open(config, &command->trail, err);
 
     /* Users may be added before the server has ever run. The other actions need an existing store,
      * and must not hide a wrong name by making a new one. */
     if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .create = command->action->run == do_add ||
-                                                       command->action->run == do_import,
-                                             .upgrade = true,
-                                             .erase_key = config->erase_key_file.text},
-                        &command->store, err);
-    command->settings = config;
-    if (rc == 0)
-        rc = command->action->run(command, err);
+        rc = offline_open_store(config,
+                                (struct store_spec){.create = command->action->run == do_add ||
+                                                              command->action->run == do_import,
+                                                    .upgrade = true},
+                                &command->store, err)
+                 ?: command->action->run(command, err);
     if (rc == 0 && command->action->run == do_add)
         user_warn_of_unknown("user", config, &command->grants);
     if (rc == 0 && command->action->run == do_grant)

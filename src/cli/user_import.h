@@ -19,6 +19,8 @@ int user_import(const char *path, const struct config *config, struct store *sto
 
 /* ---- user.c ---- */
 
+/* -E_NOT_FOUND; *ret is yours: user_done(). */
+int user_find(struct store *store, const char *name, struct user *ret, struct err *err);
 /* -E_INVALID: no user can have that name. */
 int user_check_name(const char *name, struct err *err);
 /* `old` and the report types that are not in it yet; *ret is yours to free(). -E_INVALID. */

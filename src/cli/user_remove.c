@@ -119,11 +119,10 @@ static int purge_store(const struct user_removal *removal, struct store *store, 
 /* -E_BUSY: a server is running. */
 static int purge_alone(const struct removing *r, struct err *err)
 {
-    const struct config *config = r->removal->config;
-    const struct store_spec spec = {
-        .url = config->store.text, .alone = true, .erase_key = config->erase_key_file.text};
     struct store *store = NULL;
-    int rc = offline_check_nodes(r->removal->store, err) ?: store_open(&spec, &store, err);
+    int rc = offline_check_nodes(r->removal->store, err)
+                 ?: offline_open_store(r->removal->config, (struct store_spec){.alone = true},
+                                       &store, err);
 
     if (rc == 0)
         rc = purge_store(r->removal, store, err);
