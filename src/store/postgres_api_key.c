@@ -54,11 +54,7 @@ void postgres_send_api_key_used(struct postgres_conn *c, struct store_api_key_us
     call_run(c, PG_API_KEY_USED, value_guid(&arg->id), value_int(arg->now_ms));
 }
 
-int postgres_read_api_key_used(struct postgres_conn *c, struct store_api_key_used *arg)
-{
-    (void)c, (void)arg;
-    return 0;
-}
+POSTGRES_READS_NOTHING(api_key_used)
 
 void postgres_send_api_key_list(struct postgres_conn *c, struct store_api_key_list *arg)
 {

@@ -62,11 +62,7 @@ int postgres_read_pause(struct postgres_conn *c, struct store_pause *arg)
     return 0;
 }
 
-void postgres_send_paused(struct postgres_conn *c, struct store_paused *arg)
-{
-    (void)arg;
-    call_run(c, PG_PAUSED);
-}
+POSTGRES_SENDS(paused, PG_PAUSED)
 
 int postgres_read_paused(struct postgres_conn *c, struct store_paused *arg)
 {

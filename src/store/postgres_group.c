@@ -46,11 +46,7 @@ int postgres_read_group_change(struct postgres_conn *c, struct store_group_chang
                : err_set(&c->err, -E_NOT_FOUND, "There is no group '%s'.", arg->name);
 }
 
-void postgres_send_group_list(struct postgres_conn *c, struct store_group_list *arg)
-{
-    (void)arg;
-    call_run(c, PG_GROUP_LIST);
-}
+POSTGRES_SENDS(group_list, PG_GROUP_LIST)
 
 int postgres_read_group_list(struct postgres_conn *c, struct store_group_list *arg)
 {

@@ -195,3 +195,17 @@ void postgres_unsubscribe(struct store_conn *conn);
     int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg);
 STORE_VERBS(X)
 #undef X
+
+/* Those that are one statement without values, and those whose results say nothing. */
+#define POSTGRES_SENDS(member, which)                                                              \
+    void postgres_send_##member(struct postgres_conn *c, struct store_##member *arg)               \
+    {                                                                                              \
+        (void)arg;                                                                                 \
+        call_run(c, which);                                                                        \
+    }
+#define POSTGRES_READS_NOTHING(member)                                                             \
+    int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg)                \
+    {                                                                                              \
+        (void)c, (void)arg;                                                                        \
+        return 0;                                                                                  \
+    }

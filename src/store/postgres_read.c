@@ -230,11 +230,7 @@ int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg)
     return 0;
 }
 
-void postgres_send_stats(struct postgres_conn *c, struct store_stats *arg)
-{
-    (void)arg;
-    call_run(c, PG_STATS);
-}
+POSTGRES_SENDS(stats, PG_STATS)
 
 int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg)
 {
@@ -273,11 +269,7 @@ int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg)
     return 0;
 }
 
-void postgres_send_identity(struct postgres_conn *c, struct store_identity *arg)
-{
-    (void)arg;
-    call_run(c, PG_IDENTITY);
-}
+POSTGRES_SENDS(identity, PG_IDENTITY)
 
 int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg)
 {
@@ -293,17 +285,9 @@ void postgres_send_identity_take(struct postgres_conn *c, struct store_identity_
     call_run(c, PG_IDENTITY_TAKE, value_guid(&arg->id));
 }
 
-int postgres_read_identity_take(struct postgres_conn *c, struct store_identity_take *arg)
-{
-    (void)c, (void)arg;
-    return 0;
-}
+POSTGRES_READS_NOTHING(identity_take)
 
-void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
-{
-    (void)arg;
-    call_run(c, PG_LEDGERS);
-}
+POSTGRES_SENDS(ledgers, PG_LEDGERS)
 
 int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 {

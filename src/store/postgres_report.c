@@ -197,11 +197,7 @@ void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)
              value_int(arg->bytes));
 }
 
-int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg)
-{
-    (void)c, (void)arg;
-    return 0;
-}
+POSTGRES_READS_NOTHING(progress)
 
 /* The attempt is over, whatever its outcome. A separate statement, so that it sees a deletion that
  * came while the previous one waited for the row. */
@@ -521,11 +517,7 @@ int postgres_read_held(struct postgres_conn *c, struct store_held *arg)
     return 0;
 }
 
-void postgres_send_nodes(struct postgres_conn *c, struct store_nodes *arg)
-{
-    (void)arg;
-    call_run(c, PG_NODES);
-}
+POSTGRES_SENDS(nodes, PG_NODES)
 
 int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg)
 {

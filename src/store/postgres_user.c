@@ -146,11 +146,7 @@ int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg
     return 0;
 }
 
-void postgres_send_user_list(struct postgres_conn *c, struct store_user_list *arg)
-{
-    (void)arg;
-    call_run(c, PG_USER_LIST);
-}
+POSTGRES_SENDS(user_list, PG_USER_LIST)
 
 int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg)
 {
@@ -316,17 +312,9 @@ int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg)
 }
 
 /* The locks that SUBMIT takes, which a read-only database refuses. */
-void postgres_send_probe(struct postgres_conn *c, struct store_probe *arg)
-{
-    (void)arg;
-    call_run(c, PG_PROBE);
-}
+POSTGRES_SENDS(probe, PG_PROBE)
 
-int postgres_read_probe(struct postgres_conn *c, struct store_probe *arg)
-{
-    (void)c, (void)arg;
-    return 0;
-}
+POSTGRES_READS_NOTHING(probe)
 
 void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
