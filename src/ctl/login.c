@@ -14,15 +14,19 @@
 
 enum { ANSWER_MAX = 1024 };
 
-/* Ask on the terminal. `what` is the name of the answer, `usual` the answer for an empty line
- * (NULL: none). */
-static int prompt_user(const char *what, const char *option, const char *usual,
-                       char answer[ANSWER_MAX], struct err *err)
+/* The answer is what is given; if that is NULL, ask on the terminal. `what` is the name of the
+ * answer, `usual` the answer for an empty line (NULL: none). */
+static int choose(const char *what, const char *option, const char *given, const char *usual,
+                  char answer[ANSWER_MAX], struct err *err)
 {
     char question[ANSWER_MAX + 32];
     size_t len = 0;
     int rc;
 
+    if (given != NULL)
+        return str_copy(answer, ANSWER_MAX, given)
+                   ? 0
+                   : err_set(err, -E_INVALID, "the %s is too long", what);
     if (!isatty(STDIN_FILENO))
         return err_set(err, -E_INVALID, "give the %s: %s", what, option);
     snprintf(question, sizeof(question), "%s%s%s%s: ", what, usual != NULL ? " [" : "",
@@ -47,26 +51,6 @@ static int read_password(char password[ANSWER_MAX], struct err *err)
     return rc;
 }
 
-static int choose_server(const struct ctl_options *options, const struct credentials *last,
-                         char server[ANSWER_MAX], struct err *err)
-{
-    if (options->server == NULL)
-        return prompt_user("server", "--server URL", last->server, server, err);
-    return str_copy(server, ANSWER_MAX, options->server)
-               ? 0
-               : err_set(err, -E_INVALID, "the server's URL is too long");
-}
-
-static int choose_user(const struct ctl_options *options, const struct credentials *last,
-                       char user[ANSWER_MAX], struct err *err)
-{
-    if (options->user == NULL)
-        return prompt_user("user", "-u USER", last->user, user, err);
-    return str_copy(user, ANSWER_MAX, options->user)
-               ? 0
-               : err_set(err, -E_INVALID, "the user's name is too long");
-}
-
 /* Reports a wrong option before the password. */
 static int open_login_server(const struct ctl_options *options, const char *server,
                              const char *secret, struct http **ret, struct err *err)
@@ -83,7 +67,7 @@ static int login_by_password(const struct ctl_options *options, const struct cre
                              const char *server, struct http **ret, struct err *err)
 {
     char user[ANSWER_MAX], password[ANSWER_MAX];
-    int rc = choose_user(options, last, user, err)
+    int rc = choose("user", "-u USER", options->user, last->user, user, err)
                  ?: open_login_server(options, server, "password", ret, err)
                  ?: read_password(password, err)
                  ?: api_login(*ret, user, password, err);
@@ -126,7 +110,7 @@ int ctl_login(struct ctl *ctl, struct err *err)
             "give one of -u, --key-file and --token-command: a key and a token say whose "
             "they are");
     credentials_load(&last, NULL);
-    rc = choose_server(options, &last, server, err);
+    rc = choose("server", "--server URL", options->server, last.server, server, err);
     if (rc == 0)
         rc = without ? login_without(options, server, &http, err)
                      : login_by_password(options, &last, server, &http, err);
