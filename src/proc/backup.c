@@ -232,17 +232,6 @@ static bool is_unwanted(void *context, const struct store_scanned *report)
     return !kept;
 }
 
-static int count_reports(struct backing *b, struct err *err)
-{
-    struct store_op op = {.verb = STORE_STATS};
-
-    if (store_ask(b->store, &op, err) < 0)
-        return err->code;
-    for (int i = 0; i < REPORT_STATE_COUNT; i++)
-        b->total += op.stats.by_state[i];
-    return 0;
-}
-
 /* Every complete report in the copy had its result when the copy was made: its file still exists,
  * or it was deleted meanwhile. */
 static int back_up_results(struct backing *b, struct err *err)
@@ -252,7 +241,7 @@ static int back_up_results(struct backing *b, struct err *err)
     int64_t erased;
     int rc = store_open(&store, &b->store, err)
                  ?: spool_open(&spool, &b->spool, err)
-                 ?: count_reports(b, err);
+                 ?: store_count_reports(b->store, &b->total, err);
 
     if (rc < 0)
         return rc;

@@ -397,21 +397,10 @@ static int begin_move(struct migration *m, struct err *err)
                            err);
 }
 
-static int count_due(struct migration *m, struct err *err)
-{
-    struct store_op op = {.verb = STORE_STATS};
-
-    if (store_ask(m->spec->from, &op, err) < 0)
-        return err->code;
-    for (int i = 0; i < REPORT_STATE_COUNT; i++)
-        m->total += op.stats.by_state[i];
-    return 0;
-}
-
 /* A try that was interrupted may have renamed results without syncing the folder. */
 static int copy(struct migration *m, struct err *err)
 {
-    int rc = count_due(m, err)
+    int rc = store_count_reports(m->spec->from, &m->total, err)
              ?: copy_results(m, err)
              ?: spool_sync(m->spec->to_spool, err)
              ?: store_move_check(m->spec->from, m->spec->to,

@@ -291,6 +291,18 @@ int store_scan_pages(struct store *store, store_page_fn *each, void *context, st
     return rc;
 }
 
+int store_count_reports(struct store *store, int64_t *ret, struct err *err)
+{
+    struct store_op op = {.verb = STORE_STATS};
+
+    if (store_ask(store, &op, err) < 0)
+        return err->code;
+    *ret = 0;
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        *ret += op.stats.by_state[i];
+    return 0;
+}
+
 int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,
                  struct err *err)
 {

@@ -778,6 +778,8 @@ typedef int store_page_fn(void *context, const struct store_scanned *reports, si
 /* SCAN page after page, to the last report, and wait. The function may delete the reports of its
  * page. */
 int store_scan_pages(struct store *store, store_page_fn *each, void *context, struct err *err);
+/* All reports there are. */
+int store_count_reports(struct store *store, int64_t *ret, struct err *err);
 /* Run several at the same time, so that they share commits; returns the first rc that is not 0. */
 int store_run_all(struct store *store, struct store_op *ops, size_t count);
 /* Free what the `out` part owns. The operation can be used again after being zeroed. */
