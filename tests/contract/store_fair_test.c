@@ -108,6 +108,26 @@ static void among_equals_the_last_start_longest_ago_comes_first(void **state)
     assert_next(f, next);
 }
 
+static void of_one_user_the_oldest_of_any_type_comes_first(void **state)
+{
+    struct fixture *f = *state;
+    const char *const names[] = {"Holdings", "Balance", "Holdings", "Accounts", "Balance"};
+    enum { COUNT = sizeof(names) / sizeof(names[0]) };
+    struct guid ids[COUNT];
+    const struct store_claim offer = {.offer = "Accounts\nBalance\nHoldings\n",
+                                      .sources = "shop\nshop\nshop\n"};
+
+    for (int i = 0; i < COUNT; i++)
+        ids[i] = submit_named(f, names[i], "");
+    for (int i = 0; i < COUNT; i++) {
+        struct store_ref ref = claim_with(f, offer);
+
+        assert_true(guid_eq(&ref.id, &ids[i]));
+        if (i % 2 == 0) /* so that the next one is claimed with and without one running */
+            assert_true(finish(f, ref, REPORT_COMPLETE));
+    }
+}
+
 static void limits_of_running_reports_are_kept(void **state)
 {
     struct fixture *f = *state;
@@ -216,6 +236,7 @@ int main(void)
         STORE_TEST(nothing_is_claimed_while_all_is_paused),
         STORE_TEST(who_has_the_fewest_running_comes_first),
         STORE_TEST(among_equals_the_last_start_longest_ago_comes_first),
+        STORE_TEST(of_one_user_the_oldest_of_any_type_comes_first),
         STORE_TEST(limits_of_running_reports_are_kept),
         STORE_TEST(what_is_of_a_full_or_paused_source_is_passed_over),
         STORE_TEST(every_user_has_as_many_starts_as_the_others),
