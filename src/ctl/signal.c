@@ -15,6 +15,15 @@ static void record_signal(int number)
 {
     came = 1;
     last = number;
+    alarm(1);
+}
+
+/* A call that began to block after the last look at the flag is interrupted, too. */
+static void interrupt_again(int number)
+{
+    (void)number;
+    if (came)
+        alarm(1);
 }
 
 void signal_catch(void)
@@ -26,6 +35,8 @@ void signal_catch(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    action.sa_handler = interrupt_again;
+    sigaction(SIGALRM, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL);
@@ -44,6 +55,7 @@ int signal_last(void)
 void signal_clear(void)
 {
     came = 0;
+    alarm(0);
 }
 
 bool signal_reader_gone(void)
