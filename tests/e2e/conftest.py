@@ -40,7 +40,8 @@ def pytest_generate_tests(metafunc):
 
 def close(server):
     if server.process is not None:
-        assert server.stop() == 0
+        status = server.stop()
+        assert status == 0, server.log_text()[-4000:]
     server.check_log()
     server.store.close()
 
