@@ -294,19 +294,26 @@ static char *read_json_value(struct form_rows *rows, char *at, const char *end,
 
 /* ---- objects ---- */
 
-/* As memcmp() == 0, whose call takes longer than the comparison of a key: the first and the last
- * eight bytes, which may overlap. */
+/* The first and the last bytes of both, as many as TYPE has, are the same; they may overlap. */
+#define ENDS_MATCH(type, a, b, len)                                                                \
+    ({                                                                                             \
+        type first_[2], last_[2];                                                                  \
+        memcpy(&first_[0], (a), sizeof(type));                                                     \
+        memcpy(&first_[1], (b), sizeof(type));                                                     \
+        memcpy(&last_[0], (a) + (len) - sizeof(type), sizeof(type));                               \
+        memcpy(&last_[1], (b) + (len) - sizeof(type), sizeof(type));                               \
+        ((first_[0] ^ first_[1]) | (last_[0] ^ last_[1])) == 0;                                    \
+    })
+
+/* As memcmp() == 0, whose call takes longer than the comparison of a key. */
 static bool keys_match(const char *a, const char *b, size_t len)
 {
-    uint64_t first[2], last[2];
-
-    if (len < sizeof(first[0]) || len > sizeof(first))
+    if (len == 1)
+        return *a == *b;
+    if (len < sizeof(uint32_t) || len > 2 * sizeof(uint64_t))
         return memcmp(a, b, len) == 0;
-    memcpy(&first[0], a, sizeof(first[0]));
-    memcpy(&first[1], b, sizeof(first[0]));
-    memcpy(&last[0], a + len - sizeof(last[0]), sizeof(last[0]));
-    memcpy(&last[1], b + len - sizeof(last[0]), sizeof(last[0]));
-    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+    return len < sizeof(uint64_t) ? ENDS_MATCH(uint32_t, a, b, len)
+                                  : ENDS_MATCH(uint64_t, a, b, len);
 }
 
 static char *skip_keys(struct form_rows *rows, char *at, const char *end, const struct buf *keys)
