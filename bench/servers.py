@@ -94,6 +94,18 @@ def access_token(key, name, session, access, now):
     return (head + b"." + encode(hmac.new(key, head, hashlib.sha256).digest())).decode()
 
 
+class Started:
+    """A process, and a pipe from it, that end with the block."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 # --- reportd ------------------------------------------------------------------------------------
 
 
@@ -355,7 +367,7 @@ class SharedReportd(Reportd):
         return [(made[i], self.tokens[i % users]) for i in range(0, count, max(1, count // most))]
 
 
-class AnotherNode:
+class AnotherNode(Started):
     """Of the store of `first`, from the same folder, with what a node has for itself."""
 
     def __init__(self, first, name="second"):
@@ -363,14 +375,6 @@ class AnotherNode:
         self.process, self.url = first.launch(REPORTD_TEMP=f"{name}.temp", REPORTD_DELETION_LEDGER=f"{name}.deletions.ledger",
                                               REPORTD_ERASE_KEY_FILE=f"{name}.erase.key")
         self.port = int(self.url.rsplit(":", 1)[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 # --- the others ---------------------------------------------------------------------------------
@@ -410,7 +414,7 @@ class Nginx:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Constant:
+class Constant(Started):
     """libmicrohttpd on one core, one thread: the same constant answer."""
 
     def __init__(self, body, headers):
@@ -418,14 +422,6 @@ class Constant:
         self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, str(OUT / "constant"), body, *words],
                                         stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 def make_provider():
@@ -453,7 +449,7 @@ def node_22():
     return need(found[-1] if found else NPM / "node", "Node 22")
 
 
-class NodePeer:
+class NodePeer(Started):
     """A server from bench/peers/, by the Node that npm brought: its last argument is its port."""
 
     def __init__(self, script, package, *arguments):
@@ -465,11 +461,3 @@ class NodePeer:
         if self.process.stdout.readline() != "ready\n":
             self.process.kill()
             raise RuntimeError(f"{script} did not start")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()

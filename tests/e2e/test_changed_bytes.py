@@ -44,6 +44,13 @@ def came(client, reference, form):
     return got, False
 
 
+def big(server):
+    """A client, and its result of many blocks: the reference, the JSON, the file."""
+    client = server.client("alice")
+    reference = client.complete("Big", Rows=str(ROWS))
+    return client, reference, client.result(reference).content, server.result_file(reference)
+
+
 def assert_windows(client, reference, rows, damaged):
     """Each window has the rows that were written, or is an error, if it begins in a damaged block."""
     text = client.result(reference).content
@@ -60,12 +67,11 @@ def assert_windows(client, reference, rows, damaged):
 def test_a_changed_value_is_in_no_form_and_in_no_window(make_server):
     """It is still a number, so only the checksum of its block tells."""
     server = make_server()
-    client = server.client("alice")
-    reference = client.complete("Big", Rows=str(ROWS))
-    text, before = client.result(reference).content, {form: came(client, reference, form) for form in FORMS}
+    client, reference, text, path = big(server)
+    before = {form: came(client, reference, form) for form in FORMS}
     rows = json.loads(text)["data"]["results"]
     place = text.index(b'"i":15000,') + len(b'"i":1500')
-    damage(server.result_file(reference), place, b"7")
+    damage(path, place, b"7")
     for form in FORMS:
         got, whole = came(client, reference, form)
         assert before[form][1] and not whole
@@ -117,9 +123,7 @@ def test_a_changed_byte_shows_where_each_chunk_or_frame_is_checked(make_server, 
 @pytest.mark.parametrize("compression", ["off", "zstd"])
 def test_a_changed_index_leads_to_no_other_rows(make_server, compression):
     server = make_server(result_compression=compression)
-    client = server.client("alice")
-    reference = client.complete("Big", Rows=str(ROWS))
-    text, path = client.result(reference).content, server.result_file(reference)
+    client, reference, text, path = big(server)
     data = path.read_bytes()
     index = Footer(data, len(text)).index
     damage(path, index + 8 * 100, data[index + 8 * 101:index + 8 * 102])  # where other rows begin
@@ -132,9 +136,7 @@ def test_a_changed_index_leads_to_no_other_rows(make_server, compression):
 @pytest.mark.parametrize("compression", ["off", "zstd"])
 def test_a_changed_checksum_is_that_of_no_block(make_server, compression):
     server = make_server(result_compression=compression)
-    client = server.client("alice")
-    reference = client.complete("Big", Rows=str(ROWS))
-    text, path = client.result(reference).content, server.result_file(reference)
+    client, reference, text, path = big(server)
     rows, data = json.loads(text)["data"]["results"], path.read_bytes()
     footer = Footer(data, len(text))
     damage(path, footer.sums + 8 * 2)
@@ -149,11 +151,9 @@ def test_a_changed_checksum_is_that_of_no_block(make_server, compression):
 @pytest.mark.stores("sqlite")
 def test_checksums_that_were_cut_off_are_those_of_nothing(make_server):
     server = make_server()
-    client = server.client("alice")
-    reference = client.complete("Big", Rows=str(ROWS))
-    size, path = len(client.result(reference).content), server.result_file(reference)
+    client, reference, text, path = big(server)
     data = path.read_bytes()
-    at = Footer(data, size).sums
+    at = Footer(data, len(text)).sums
     for left in (data[:at] + data[at + 8:], data[:at + 8]):
         path.write_bytes(left)
         assert get(client, reference, "csv").status_code == ask(client, reference).status_code == 500
@@ -162,17 +162,15 @@ def test_checksums_that_were_cut_off_are_those_of_nothing(make_server):
 @pytest.mark.stores("sqlite")
 def test_a_result_without_checksums_is_read_as_before(make_server):
     server = make_server()
-    client = server.client("alice")
-    reference = client.complete("Big", Rows=str(ROWS))
+    client, reference, text, path = big(server)
     before = get(client, reference, "csv").content, ask(client, reference, **{"from": 20_000}).content
-    size, path = len(client.result(reference).content), server.result_file(reference)
     data = path.read_bytes()
-    footer = Footer(data, size)
+    footer = Footer(data, len(text))
     del footer.words["sumsAt"]
     words = json.dumps(footer.words).encode()
     trailer = b"rdfoot1\n" + len(words).to_bytes(8, "little") + hashlib.blake2b(words, digest_size=16).digest()
     assert server.stop() == 0
     path.write_bytes(data[:footer.sums] + words + trailer)
-    server.store.sql(f"UPDATE report SET footer = {path.stat().st_size - size}")
+    server.store.sql(f"UPDATE report SET footer = {path.stat().st_size - len(text)}")
     client.url = server.start().url
     assert (get(client, reference, "csv").content, ask(client, reference, **{"from": 20_000}).content) == before
