@@ -4,13 +4,15 @@
 
 #include <stdlib.h>
 
+#include "render/form_lines.h"
 #include "render/form_rows.h"
 
 enum stage { STAGE_BEGIN, STAGE_PART, STAGE_ROWS, STAGE_END, STAGE_OVER };
 
 struct form_writer {
     struct form_spec spec;
-    struct form_rows *rows;
+    struct form_lines *lines;     /* NDJSON, if this result can be read so … */
+    struct form_rows *rows;       /* … or else, and for tables */
     const struct form_table *ops; /* NULL: JSON or NDJSON */
     void *table;
     enum stage stage;
@@ -44,7 +46,9 @@ int form_new(const struct form_spec *spec, struct form_writer **ret, struct err 
         return err_set(err, -E_NOMEM, "Out of memory.");
     writer->spec = *spec;
     rc = open_table(writer, err);
-    if (rc == 0 && spec->form != FORM_JSON)
+    if (rc == 0 && spec->form == FORM_NDJSON)
+        rc = form_lines_new(&writer->spec, &writer->lines, err);
+    if (rc == 0 && spec->form != FORM_JSON && writer->lines == NULL)
         rc = form_rows_new(&writer->spec, &writer->rows, err);
     if (rc < 0) {
         form_free(writer);
@@ -60,6 +64,7 @@ void form_free(struct form_writer *writer)
         return;
     if (writer->table != NULL)
         writer->ops->free(writer->table);
+    form_lines_free(writer->lines);
     form_rows_free(writer->rows);
     free(writer);
 }
@@ -95,6 +100,8 @@ static int more_lines(struct form_writer *writer, struct buf *out, struct err *e
 {
     int rc = 0;
 
+    if (writer->lines != NULL)
+        return form_lines_more(writer->lines, FORM_LINES_BLOCK, out, err);
     if (writer->stage == STAGE_BEGIN)
         rc = form_rows_begin(writer->rows, part_of(writer), err);
     writer->stage = STAGE_ROWS;

@@ -11,8 +11,9 @@ struct form_writer; /* of one download */
 int form_new(const struct form_spec *spec, struct form_writer **ret, struct err *err);
 /* Append the next bytes, about FORM_BLOCK of them, or FORM_LINES_BLOCK of NDJSON, which is made
  * fast: 1; 0: they were the last, if there were any; else a negative code: -E_INTERNAL, the stored
- * result is not what was written. */
-enum { FORM_BLOCK = 128 << 10, FORM_LINES_BLOCK = 5 * FORM_BLOCK };
+ * result is not what was written. A result of 10,000 rows must fill two blocks of a conversion even
+ * if it is sent at once, so that memory does not depend on the rows. */
+enum { FORM_BLOCK = 128 << 10, FORM_LINES_BLOCK = 3 * FORM_BLOCK };
 int form_more(struct form_writer *writer, struct buf *out, struct err *err);
 void form_free(struct form_writer *writer); /* NULL is fine */
 

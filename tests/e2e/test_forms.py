@@ -143,6 +143,29 @@ def test_texts_come_back_as_they_were(forms):
     assert lines == elements(forms, reference) + [""]
 
 
+# Many blocks of rows whose texts look like the place where one ends and the next begins.
+BORDERS = """-- results
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+SELECT i / {each} AS "id", '},{"id":' || i || substr('{}[]\\"},{"', 1 + i % 10) AS "{array}text", '},{' AS "{array}t" FROM n ORDER BY i
+"""
+
+
+@pytest.mark.stores("sqlite")
+@pytest.mark.parametrize("config", [{}, {"spool_encryption": "on"}, {"result_compression": "zstd"}], ids=str)
+def test_no_text_is_taken_for_the_end_of_a_line(new_server, config):
+    server = new_server(**config)
+    for name, array, each in (("flat", "", 1), ("nested", "a[].", 7), ("alike", "a[].id.", 7)):
+        sql = BORDERS.replace("{array}", array).replace("{each}", str(each))
+        (server.reports / f"{name}.sql").write_text(f"-- report: {name}\n-- source: data\n{sql}")
+    server.start()
+    client = server.client("alice")
+    for name in ("flat", "nested", "alike"):
+        reference = client.complete(name)
+        lines = elements(client, reference)
+        assert len(lines) == (20_000 if name == "flat" else 2858)
+        assert whole(client, reference, "ndjson") == "".join(line + "\n" for line in lines), name
+
+
 def test_a_result_without_rows_is_a_header_row_and_no_line(alice):
     reference = alice.complete("Quick", ProductID="3")
     assert whole(alice, reference, "csv") == "itemID,owner,amount,day\r\n"

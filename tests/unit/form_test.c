@@ -13,6 +13,9 @@
 
 enum { OUT_MAX = 64 << 20, COLUMNS_MAX = 8 };
 
+#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
+static const struct form_options plain = {.delimiter = ','};
+
 /* A stored result whose only part with columns is `results`. */
 struct stored {
     struct buf text;
@@ -34,13 +37,13 @@ static int read_stored(void *context, int64_t at, void *out, size_t len, struct 
     return 0;
 }
 
-/* A column by its alias, "accounts[].obj.id"; its type follows a colon. */
+/* A column by its alias, "accounts[].obj.id", which ":json" may follow. */
 static void add_column(struct stored *stored, size_t i, const char *alias)
 {
     struct footer_column *column = &stored->columns[i];
-    char *copy = strdup(alias), *at = copy, *next, *type = strchr(copy, ':');
+    char *copy = strdup(alias), *at = copy, *next, *type = strstr(copy, ":json");
 
-    column->type = type != NULL && strcmp(type, ":json") == 0 ? FOOTER_JSON : FOOTER_STRING;
+    column->type = type != NULL ? FOOTER_JSON : FOOTER_STRING;
     if (type != NULL)
         *type = '\0';
     column->name = strdup(copy);
@@ -136,33 +139,153 @@ static void gives(const char *const *aliases, const char *results, enum form for
     stored_free(stored);
 }
 
-#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
-static const struct form_options plain = {.delimiter = ','};
+/* The same with checksums, by which nothing within the elements needs to be read, and without. */
+static void gives_lines(const char *const *aliases, const char *results, int64_t rows,
+                        const char *expected)
+{
+    struct stored *stored = store(aliases, results, rows);
+    struct buf out;
+
+    buf_init(&out, OUT_MAX);
+    for (int64_t sums_at = 0; sums_at <= 1; sums_at++) {
+        buf_reset(&out);
+        stored->footer.sums_at = sums_at;
+        assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), 0);
+        assert_int_equal(out.len, strlen(expected));
+        assert_memory_equal(buf_str(&out), expected, out.len);
+    }
+    buf_done(&out);
+    stored_free(stored);
+}
 
 static void elements_become_lines(void **state)
 {
     (void)state;
-    gives(NAMES("id", "obj.a", "obj.b"),
-          "{\"id\":1,\"obj\":{\"a\":null,\"b\":\"x,\\\"]}\"}},{\"id\":2,\"obj\":{\"a\":true,\"b\":"
-          "\"\"}}",
-          FORM_NDJSON, plain,
-          "{\"id\":1,\"obj\":{\"a\":null,\"b\":\"x,\\\"]}\"}}\n{\"id\":2,\"obj\":{\"a\":true,\"b\":"
-          "\"\"}}\n");
-    gives(NAMES("id"), "", FORM_NDJSON, plain, "");
-    gives(NAMES("id", "a[].n", "a[].b[].m"),
-          "{\"id\":1,\"a\":[]},{\"id\":2,\"a\":[{\"n\":3,\"b\":[{\"m\":4},{\"m\":5}]},{\"n\":6,"
-          "\"b\":[]}]}",
-          FORM_NDJSON, plain,
-          "{\"id\":1,\"a\":[]}\n{\"id\":2,\"a\":[{\"n\":3,\"b\":[{\"m\":4},{\"m\":5}]},{\"n\":6,"
-          "\"b\":[]}]}\n");
+    gives_lines(
+        NAMES("id", "obj.a", "obj.b"),
+        "{\"id\":1,\"obj\":{\"a\":null,\"b\":\"x,\\\"]}\"}},{\"id\":2,\"obj\":{\"a\":true,\"b\":"
+        "\"\"}}",
+        2,
+        "{\"id\":1,\"obj\":{\"a\":null,\"b\":\"x,\\\"]}\"}}\n{\"id\":2,\"obj\":{\"a\":true,\"b\":"
+        "\"\"}}\n");
+    gives_lines(NAMES("id"), "", 0, "");
+    gives_lines(NAMES("id", "a[].n", "a[].b[].m"),
+                "{\"id\":1,\"a\":[]},{\"id\":2,\"a\":[{\"n\":3,\"b\":[{\"m\":4},{\"m\":5}]},{\"n\":"
+                "6,\"b\":[]}]}",
+                2,
+                "{\"id\":1,\"a\":[]}\n{\"id\":2,\"a\":[{\"n\":3,\"b\":[{\"m\":4},{\"m\":5}]},{\"n\""
+                ":6,\"b\":[]}]}\n");
 }
 
 static void line_breaks_between_tokens_become_blanks(void **state)
 {
     (void)state;
-    gives(NAMES("j:json", "id"),
-          "{\"j\": \n{\"a\"\r\n:[1,\t\"\\n\"]}\n,\"id\":1},{\"j\":\n5\n,\"id\":2}", FORM_NDJSON,
-          plain, "{\"j\":  {\"a\"  :[1, \"\\n\"]} ,\"id\":1}\n{\"j\": 5 ,\"id\":2}\n");
+    gives_lines(NAMES("j:json", "id"),
+                "{\"j\": \n{\"a\"\r\n:[1,\t\"\\n\"]}\n,\"id\":1},{\"j\":\n5\n,\"id\":2}", 2,
+                "{\"j\":  {\"a\"  :[1, \"\\n\"]} ,\"id\":1}\n{\"j\": 5 ,\"id\":2}\n");
+}
+
+/* Each has },{ and the first key where no element ends. */
+static void only_the_ends_of_elements_are_line_breaks(void **state)
+{
+    (void)state;
+    gives_lines(
+        NAMES("id", "t"),
+        "{\"id\":\"},{\\\"id\\\":\",\"t\":\"},{\"},{\"id\":\"\\\\},{\",\"t\":\"id\\\":{}\"}", 2,
+        "{\"id\":\"},{\\\"id\\\":\",\"t\":\"},{\"}\n{\"id\":\"\\\\},{\",\"t\":\"id\\\":{}\"}"
+        "\n");
+    gives_lines(NAMES("id", "j:json"),
+                "{\"id\":1,\"j\":[{\"id\":2},{\"id\":3}]},{\"id\":4,\"j\":null}", 2,
+                "{\"id\":1,\"j\":[{\"id\":2},{\"id\":3}]}\n{\"id\":4,\"j\":null}\n");
+    gives_lines(NAMES("id", "a[].id"),
+                "{\"id\":1,\"a\":[{\"id\":2},{\"id\":3}]},{\"id\":4,\"a\":[]}", 2,
+                "{\"id\":1,\"a\":[{\"id\":2},{\"id\":3}]}\n{\"id\":4,\"a\":[]}\n");
+    gives_lines(NAMES("id", "a[].n", "a[].b[].id.c"),
+                "{\"id\":1,\"a\":[{\"n\":2,\"b\":[{\"id\":{\"c\":3}},{\"id\":{\"c\":4}}]}]}", 1,
+                "{\"id\":1,\"a\":[{\"n\":2,\"b\":[{\"id\":{\"c\":3}},{\"id\":{\"c\":4}}]}]}\n");
+    gives_lines(NAMES("a[].b[].n"), "{\"a\":[{\"b\":[{\"n\":1},{\"n\":2}]},{\"b\":[]}]},{\"a\":[]}",
+                2, "{\"a\":[{\"b\":[{\"n\":1},{\"n\":2}]},{\"b\":[]}]}\n{\"a\":[]}\n");
+    gives_lines(NAMES("a[].a[].n"), "{\"a\":[{\"a\":[{\"n\":1}]},{\"a\":[]}]},{\"a\":[]}", 2,
+                "{\"a\":[{\"a\":[{\"n\":1}]},{\"a\":[]}]}\n{\"a\":[]}\n");
+    /* Here a text ends with what is before the quote of a border, and a key follows. */
+    gives_lines(NAMES(",", ":"), "{\",\":\"},{\",\":\":1},{\",\":2,\":\":3}", 2,
+                "{\",\":\"},{\",\":\":1}\n{\",\":2,\":\":3}\n");
+    gives_lines(NAMES(":", "},{"), "{\":\":1,\"},{\":\":\"},{\":\":2,\"},{\":3}", 2,
+                "{\":\":1,\"},{\":\":\"}\n{\":\":2,\"},{\":3}\n");
+    gives_lines(NAMES("", "t"), "{\"\":1,\"t\":\"},{\"},{\"\":\"},{\",\"t\":2}", 2,
+                "{\"\":1,\"t\":\"},{\"}\n{\"\":\"},{\",\"t\":2}\n");
+    gives_lines(NAMES("\\\"\n", "t"),
+                "{\"\\\\\\\"\\n\":1,\"t\":\"},{\"},{\"\\\\\\\"\\n\":2,\"t\":3}", 2,
+                "{\"\\\\\\\"\\n\":1,\"t\":\"},{\"}\n{\"\\\\\\\"\\n\":2,\"t\":3}\n");
+}
+
+static void a_long_first_key_is_found_too(void **state)
+{
+    enum { LONGEST = 5 << 10 };
+    char key[LONGEST + 1];
+    struct buf results, lines;
+
+    (void)state;
+    buf_init(&results, OUT_MAX);
+    buf_init(&lines, OUT_MAX);
+    for (size_t len = LONGEST - 2048; len <= LONGEST; len += 1024) {
+        memset(key, 'k', len);
+        key[len] = '\0';
+        buf_reset(&results);
+        buf_reset(&lines);
+        for (int i = 0; i < 300; i++) {
+            buf_add_format(&results, "%s{\"%s\":\"},{\",\"n\":%d}", i > 0 ? "," : "", key, i);
+            buf_add_format(&lines, "{\"%s\":\"},{\",\"n\":%d}\n", key, i);
+        }
+        gives_lines(NAMES(key, "n"), buf_str(&results), 300, buf_str(&lines));
+    }
+    buf_done(&results);
+    buf_done(&lines);
+}
+
+/* The first border is moved over the end of each block, and over the end of all that is made at
+ * once; the first element may be longer than that. */
+static void borders_are_found_at_the_ends_of_blocks(void **state)
+{
+    enum { HEAD = 20, BLOCK = 128 << 10, MOST = FORM_LINES_BLOCK + 2 * BLOCK, BORDER = 7 };
+    char *text = malloc(MOST);
+    struct buf results, lines;
+
+    (void)state;
+    memset(text, '}', MOST);
+    buf_init(&results, OUT_MAX);
+    buf_init(&lines, OUT_MAX);
+    for (int end = BLOCK; end < MOST; end += BLOCK) {
+        for (int i = -2; i < BORDER + 2; i++) {
+            int len = end - HEAD - (int)strlen("{\"id\":\"\"") - i;
+
+            buf_reset(&results);
+            buf_reset(&lines);
+            buf_add_format(&results, "{\"id\":\"%.*s\"},{\"id\":\"},{\"},{\"id\":0}", len, text);
+            buf_add_format(&lines, "{\"id\":\"%.*s\"}\n{\"id\":\"},{\"}\n{\"id\":0}\n", len, text);
+            gives_lines(NAMES("id"), buf_str(&results), 3, buf_str(&lines));
+        }
+    }
+    free(text);
+    buf_done(&results);
+    buf_done(&lines);
+}
+
+/* With checksums, too, whatever they say. */
+static void there_are_as_many_lines_as_the_footer_says(void **state)
+{
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, OUT_MAX);
+    for (int64_t rows = 0; rows <= 3; rows++) {
+        struct stored *stored = store(NAMES("id"), "{\"id\":1},{\"id\":2}", rows);
+
+        stored->footer.sums_at = 1;
+        assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), rows == 2 ? 0 : -E_INTERNAL);
+        stored_free(stored);
+    }
+    buf_done(&out);
 }
 
 static void values_become_fields(void **state)
@@ -270,10 +393,7 @@ static void rows_of_any_length_go_through_the_window(void **state)
         }
     }
     stored = store(NAMES("id", "text", "a[].n"), buf_str(&results), ROWS);
-    assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), 0);
-    assert_int_equal(out.len, lines.len);
-    assert_memory_equal(out.data, lines.data, out.len);
-    buf_reset(&out);
+    gives_lines(NAMES("id", "text", "a[].n"), buf_str(&results), ROWS, buf_str(&lines));
     assert_int_equal(convert(stored, FORM_CSV, plain, &out), 0);
     assert_int_equal(out.len, csv.len);
     assert_memory_equal(out.data, csv.data, out.len);
@@ -354,8 +474,10 @@ static void a_footer_that_does_not_fit_is_refused(void **state)
 
     (void)state;
     buf_init(&out, OUT_MAX);
+    stored->footer.sums_at = 1;
     stored->parts[0].end = (int64_t)stored->text.len + 1;
     assert_int_equal(convert(stored, FORM_CSV, plain, &out), -E_INTERNAL);
+    assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), -E_INTERNAL);
     stored->parts[0].end = stored->parts[0].at - 1;
     assert_int_equal(convert(stored, FORM_CSV, plain, &out), -E_INTERNAL);
     stored->parts[0].end = (int64_t)stored->text.len - 17;
@@ -379,6 +501,8 @@ static void an_error_of_the_source_is_passed_on(void **state)
     buf_init(&out, OUT_MAX);
     stored->fails_at = 0;
     assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), -E_SPOOL);
+    stored->footer.sums_at = 1;
+    assert_int_equal(convert(stored, FORM_NDJSON, plain, &out), -E_SPOOL);
     assert_int_equal(convert(stored, FORM_CSV, plain, &out), -E_SPOOL);
     buf_done(&out);
     stored_free(stored);
@@ -389,6 +513,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_become_lines),
         cmocka_unit_test(line_breaks_between_tokens_become_blanks),
+        cmocka_unit_test(only_the_ends_of_elements_are_line_breaks),
+        cmocka_unit_test(a_long_first_key_is_found_too),
+        cmocka_unit_test(borders_are_found_at_the_ends_of_blocks),
+        cmocka_unit_test(there_are_as_many_lines_as_the_footer_says),
         cmocka_unit_test(values_become_fields),
         cmocka_unit_test(json_values_are_json_texts),
         cmocka_unit_test(nested_arrays_repeat_their_parents),
