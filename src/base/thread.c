@@ -55,6 +55,11 @@ bool thread_may_use(const struct thread_owner *owner)
     return thread == NULL || thread == &self;
 }
 
+bool thread_owns(const struct thread_owner *owner)
+{
+    return owner_of(owner) == &self;
+}
+
 void lock_init(struct lock *lock)
 {
     *lock = (struct lock){0};

@@ -25,6 +25,8 @@ void thread_own(struct thread_owner *owner);
 void thread_disown(struct thread_owner *owner);
 /* Owned by the calling thread, or not owned: before its thread starts, and after it has ended. */
 bool thread_may_use(const struct thread_owner *owner);
+/* Owned by the calling thread. */
+bool thread_owns(const struct thread_owner *owner);
 #define THREAD_CHECK(owner) CHECK(thread_may_use(owner))
 
 /* ---- locks that record their holder ---- */

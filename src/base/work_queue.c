@@ -15,7 +15,7 @@ struct work_queue {
     pthread_cond_t wake;
     struct work_item *first, **last;
     size_t waiting;
-    bool stopping;
+    bool stopping, resting;
     int started;
     pthread_t threads[];
 };
@@ -65,6 +65,18 @@ static int64_t call_maintain(struct work_queue *work_queue)
     return wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
 }
 
+/* Let some more items come together, unless this is the end. */
+static void rest_between_batches(struct work_queue *work_queue)
+{
+    int64_t until_ms = clock_mono_ms() + work_queue->spec.rest_ms;
+    bool over = work_queue->spec.rest_ms == 0;
+
+    work_queue->resting = !over;
+    while (!over && !work_queue->stopping)
+        over = !lock_wait_until(&work_queue->lock, &work_queue->wake, until_ms);
+    work_queue->resting = false;
+}
+
 /* Wait for a push or the stop, or until `due_ms` (0: forever); true: that time has come. */
 static bool wait_for_work(struct work_queue *work_queue, int64_t due_ms)
 {
@@ -100,6 +112,7 @@ static void *work_queue_thread(void *arg)
             lock_take(&work_queue->lock);
         }
         due_ms = call_maintain(work_queue);
+        rest_between_batches(work_queue);
     }
     lock_release(&work_queue->lock);
     return NULL;
@@ -145,7 +158,8 @@ bool work_queue_push(struct work_queue *work_queue, struct work_item *item)
         *work_queue->last = item;
         work_queue->last = &item->next;
         work_queue->waiting++;
-        pthread_cond_signal(&work_queue->wake);
+        if (!work_queue->resting)
+            pthread_cond_signal(&work_queue->wake);
     }
     lock_release(&work_queue->lock);
     return room;

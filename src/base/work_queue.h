@@ -25,6 +25,8 @@ struct work_queue_spec {
     int nice;         /* of the threads: setpriority(2) */
     bool gather; /* with one thread: other threads that can run on this core may push before a batch
                   * is taken: for batches that cost the same whatever is in them */
+    int rest_ms; /* with one thread: a batch is taken no sooner than this after the last one, and
+                  * pushes meanwhile wake nobody; 0: at once */
     work_run_fn *run;
     /* Optional housekeeping, on a work queue thread: called after every batch, and again once the
      * milliseconds it returned have passed with nothing pushed; 0: not before the next batch. */

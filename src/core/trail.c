@@ -23,6 +23,7 @@ enum {
     WAITING_BYTES_MAX = 8 << 20,   /* kept while the file cannot be written; … */
     WAITING_LINES_MAX = 64 * 1024, /* … and before the thread takes them */
     RETRY_MS = 1000,
+    REST_MS = 5, /* between two writes, so that under load each has many lines */
 };
 
 static struct log_trouble trail_trouble = LOG_TROUBLE("trail.failed");
@@ -369,6 +370,7 @@ static int start_trail(struct trail *trail, const char *system_user, struct err 
     trail->queue = work_queue_new(&(struct work_queue_spec){.name = "trail",
                                                             .threads = 1,
                                                             .queue_max = WAITING_LINES_MAX,
+                                                            .rest_ms = REST_MS,
                                                             .run = keep_batch,
                                                             .maintain = maintain,
                                                             .context = trail});

@@ -56,16 +56,22 @@ void loop_wake(struct loop *loop)
     eventfd_write(loop->wake_fd, 1);
 }
 
+/* One that is already queued has ended the wait, or will; and the loop's own thread looks at the
+ * queue before it waits. */
 void loop_post(struct loop *loop, struct loop_message *message)
 {
+    bool wakes;
+
     CHECK(message->run != NULL);
     message->next = NULL;
     lock_take(&loop->lock);
     CHECK(loop->last != &message->next); /* it is already queued */
+    wakes = loop->first == NULL && !thread_owns(&loop->owner);
     *loop->last = message;
     loop->last = &message->next;
     /* Inside the lock: once a message is taken, the loop may end, and its descriptor with it. */
-    loop_wake(loop);
+    if (wakes)
+        loop_wake(loop);
     lock_release(&loop->lock);
 }
 
@@ -152,11 +158,23 @@ static void run_timers(struct loop *loop)
     }
 }
 
+static bool has_messages(struct loop *loop)
+{
+    bool any;
+
+    lock_take(&loop->lock);
+    any = loop->first != NULL;
+    lock_release(&loop->lock);
+    return any;
+}
+
 /* Timeout for epoll_wait(); -1: no timer is set. */
-static int patience_ms(const struct loop *loop)
+static int patience_ms(struct loop *loop)
 {
     int64_t left_ms;
 
+    if (has_messages(loop))
+        return 0;
     if (loop->timers == NULL)
         return -1;
     left_ms = loop->timers->due_ms - clock_mono_ms();

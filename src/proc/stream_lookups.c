@@ -117,6 +117,7 @@ static void record_change(struct streams *streams, struct audience *audience,
     }
     lookup->id = change->id;
     lookup->state = change->state;
+    streams->change_count++;
 }
 
 static void doubt_audience(struct audience *audience)

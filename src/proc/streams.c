@@ -22,6 +22,9 @@ enum {
     RETRY_MS = 2000,   /* time after which a client that was cut off reconnects */
     MEMORY_MS = 60000, /* how long events are kept for clients that reconnect */
     HANG_UPS = 64,     /* handled at a time */
+    CHANGE_MS = 1,     /* while there are more changes than one in this time … */
+    CHANGES_BURST = 16,
+    GATHER_MS = 2, /* … they are looked up together, this much later */
 };
 
 /* ---- the timer, on the thread ---- */
@@ -231,9 +234,8 @@ static void on_streams_tick(struct loop_timer *timer)
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
 }
 
-static void on_stream_news(struct loop_message *message)
+static void hear_news(struct streams *streams)
 {
-    struct streams *streams = container_of(message, struct streams, news);
     bool missed;
 
     lock_take(&streams->lock);
@@ -247,6 +249,39 @@ static void on_stream_news(struct loop_message *message)
     lookups_ask(streams);
     if (!loop_timer_is_set(&streams->tick))
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
+}
+
+static void on_gathered(struct loop_timer *timer)
+{
+    hear_news(container_of(timer, struct streams, gather));
+}
+
+/* Are there so many changes that it is worth waiting for the next ones? */
+static bool is_busy(struct streams *streams, int64_t now_ms)
+{
+    size_t changes;
+
+    lock_take(&streams->lock);
+    changes = streams->change_count;
+    streams->change_count = 0;
+    lock_release(&streams->lock);
+    if (streams->paid_ms < now_ms - CHANGES_BURST * CHANGE_MS)
+        streams->paid_ms = now_ms - CHANGES_BURST * CHANGE_MS;
+    streams->paid_ms += (int64_t)changes * CHANGE_MS;
+    if (streams->paid_ms > now_ms + CHANGES_BURST * CHANGE_MS)
+        streams->paid_ms = now_ms + CHANGES_BURST * CHANGE_MS;
+    return streams->paid_ms > now_ms;
+}
+
+static void on_stream_news(struct loop_message *message)
+{
+    struct streams *streams = container_of(message, struct streams, news);
+    int64_t now_ms = clock_mono_ms();
+
+    if (is_busy(streams, now_ms))
+        loop_timer_set(streams->loop, &streams->gather, now_ms + GATHER_MS);
+    else
+        hear_news(streams);
 }
 
 /* The library does not watch a suspended connection. */
@@ -506,6 +541,7 @@ struct streams *streams_new(struct store *store)
     STAILQ_INIT(&streams->lookups);
     streams->news.run = on_stream_news;
     streams->tick.run = on_streams_tick;
+    streams->gather.run = on_gathered;
     streams->hang_up.ready = on_stream_hang_ups;
     streams->hang_ups = epoll_create1(EPOLL_CLOEXEC);
     if (streams->hang_ups < 0 || loop_new(&streams->loop, &err) < 0 ||

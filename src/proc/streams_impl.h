@@ -125,7 +125,7 @@ struct streams {
     pthread_t thread;
     struct lock lock; /* guards all members below, and everything reached from them */
     bool stopped, quitting;
-    bool posted; /* `news` was posted */
+    bool posted; /* `news` was posted, or waits for more */
     struct loop_message news;
     char epoch[GUID_TEXT]; /* of this process: events of another process are not known */
     atomic_size_t audience_count;
@@ -135,11 +135,12 @@ struct streams {
     bool missed;                /* by `news`: of any report */
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
     STAILQ_HEAD(, lookup) lookups;
-    size_t look_count;
-    int hang_ups; /* an epoll(7) of the clients' sockets */
+    size_t look_count, change_count; /* changes: since the last round of news */
+    int hang_ups;                    /* an epoll(7) of the clients' sockets */
     /* used by the thread only */
     struct loop_watch hang_up;
-    struct loop_timer tick;
+    struct loop_timer tick, gather;
+    int64_t paid_ms; /* how far the changes so far would reach at the rate at which none waits */
     unsigned ticks;
     size_t asked;
     unsigned next_bucket; /* where progress is looked up next */

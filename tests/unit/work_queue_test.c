@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -129,6 +130,35 @@ static void what_waits_is_one_batch_unless_it_is_limited(void **state)
         assert_int_equal(shared.batches[1], limits[l] == 0 ? 9 : 4);
         log_done(&shared);
     }
+}
+
+/* It would rest longer than any test takes: the end cuts that short. */
+static void what_is_pushed_while_it_rests_is_one_batch(void **state)
+{
+    const struct work_queue_spec spec = {
+        .name = "test", .threads = 1, .rest_ms = 1000 * 1000, .run = run, .context = &shared};
+    static struct item items[ITEMS];
+    struct work_queue *work_queue;
+
+    (void)state;
+    log_init(&shared, true);
+    work_queue = work_queue_new(&spec);
+    assert_non_null(work_queue);
+    assert_true(work_queue_push(work_queue, &items[0].link));
+    sem_wait(&shared.entered);
+    sem_post(&shared.gate);
+    sem_post(&shared.gate);
+    for (int i = 1; i < ITEMS; i++) {
+        items[i].number = i;
+        assert_true(work_queue_push(work_queue, &items[i].link));
+        sem_post(&shared.gate);
+        sched_yield();
+    }
+    work_queue_free(work_queue);
+    assert_int_equal(shared.count, ITEMS);
+    assert_int_equal(shared.batch_count, 2);
+    assert_int_equal(shared.batches[0], 1);
+    log_done(&shared);
 }
 
 static void a_full_queue_refuses_and_the_item_stays_the_callers(void **state)
@@ -260,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(items_run_in_the_order_they_were_pushed),
         cmocka_unit_test(what_waits_is_one_batch_unless_it_is_limited),
+        cmocka_unit_test(what_is_pushed_while_it_rests_is_one_batch),
         cmocka_unit_test(a_full_queue_refuses_and_the_item_stays_the_callers),
         cmocka_unit_test(what_run_pushes_while_the_lane_ends_still_runs),
         cmocka_unit_test(signals_are_blocked_in_the_threads),
