@@ -299,10 +299,7 @@ bool exchange_check_again(struct exchange *ex)
         return false;
     ex->unchecked = false;
     ex->user = NULL;
-    if (ex->state_free != NULL)
-        ex->state_free(ex->state);
-    ex->state = NULL;
-    ex->state_free = NULL;
+    exchange_drop_state(ex);
     ex->otherwise = NULL;
     ex->act = (struct exchange_act){0};
     ex->header_count = 0;

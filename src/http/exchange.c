@@ -60,6 +60,25 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     return ex;
 }
 
+void *exchange_new_state(struct exchange *ex, size_t size, void (*state_free)(void *state))
+{
+    ex->state = calloc(1, size);
+    ex->state_free = state_free;
+    if (ex->state == NULL) {
+        ex->state_free = NULL;
+        exchange_fail(ex, -E_NOMEM, "out of memory");
+    }
+    return ex->state;
+}
+
+void exchange_drop_state(struct exchange *ex)
+{
+    if (ex->state_free != NULL)
+        ex->state_free(ex->state);
+    ex->state = NULL;
+    ex->state_free = NULL;
+}
+
 void exchange_free(struct exchange *ex)
 {
     if (ex == NULL)
@@ -69,8 +88,7 @@ void exchange_free(struct exchange *ex)
         MHD_destroy_response(ex->held);
     if (ex->begun)
         gate_end(server_gate(ex->server), ex->replied);
-    if (ex->state_free != NULL)
-        ex->state_free(ex->state);
+    exchange_drop_state(ex);
     transfer_done(ex->transfer);
     store_op_done(&ex->op);
     cached_token_release(ex->cached_token);

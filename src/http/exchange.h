@@ -172,6 +172,11 @@ int exchange_socket(struct exchange *ex);
  */
 gnutls_session_t exchange_tls(const struct exchange *ex);
 
+/* Make ex->state: that many zeroed bytes, which are borrowed and outlive the steps. NULL: replied.
+ * `state_free` frees them when the exchange ends, or in exchange_drop_state(). */
+void *exchange_new_state(struct exchange *ex, size_t size, void (*state_free)(void *state));
+void exchange_drop_state(struct exchange *ex);
+
 /* Free the results of the last operation and hand out ex->op, zeroed except for its verb. */
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
 

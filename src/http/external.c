@@ -147,24 +147,18 @@ static void keys_came(struct exchange *ex)
     struct key_wait *wait = ex->state;
     exchange_step *again = wait->again;
 
-    free(wait);
-    ex->state = NULL;
-    ex->state_free = NULL;
+    exchange_drop_state(ex);
     ex->awaited_keys = true;
     again(ex);
 }
 
 static void await_keys(struct exchange *ex, struct issuer_keys *keys, exchange_step *again)
 {
-    struct key_wait *wait = malloc(sizeof(*wait));
+    struct key_wait *wait = exchange_new_state(ex, sizeof(*wait), free);
 
-    if (wait == NULL) {
-        exchange_fail(ex, -E_NOMEM, "out of memory");
+    if (wait == NULL)
         return;
-    }
     *wait = (struct key_wait){.wait.done = on_keys, .ex = ex, .again = again};
-    ex->state = wait;
-    ex->state_free = free;
     exchange_await(ex, keys_came);
     issuer_keys_await(keys, &wait->wait);
 }
@@ -275,17 +269,13 @@ static struct enrolment *new_enrolment(struct exchange *ex, const struct issuers
             ex, "the claim that names its user is missing, or is no text of 1 to 255 bytes");
         return NULL;
     }
-    enrolment = calloc(1, sizeof(*enrolment));
-    if (enrolment == NULL) {
-        exchange_fail(ex, -E_NOMEM, "out of memory");
+    enrolment = exchange_new_state(ex, sizeof(*enrolment), enrolment_free);
+    if (enrolment == NULL)
         return NULL;
-    }
     buf_init(&enrolment->groups, GROUPS_BYTES_MAX);
     buf_init(&enrolment->retentions, INT_MAX);
     catalog_add_retentions(ex->services->catalog, ex->services->config->retention.number,
                            &enrolment->retentions);
-    ex->state = enrolment;
-    ex->state_free = enrolment_free;
     str_copy(enrolment->issuer_name, sizeof(enrolment->issuer_name), token->issuer->name);
     str_copy(enrolment->subject, sizeof(enrolment->subject), subject);
     site = address_site(&ex->client.address);
@@ -316,9 +306,7 @@ static void enrolled(struct exchange *ex)
         return;
     }
     exchange_op(ex, STORE_VERB_COUNT); /* what it has borrowed goes */
-    enrolment_free(enrolment);
-    ex->state = NULL;
-    ex->state_free = NULL;
+    exchange_drop_state(ex);
     next(ex);
 }
 

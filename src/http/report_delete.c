@@ -132,16 +132,13 @@ static void delete_done(struct exchange *ex)
 /* `owner`: taken over; NULL: only a report of the user who asks is deleted. */
 static void start_deletion(struct exchange *ex, const struct guid *id, char *owner)
 {
-    struct one *one = calloc(1, sizeof(*one));
+    struct one *one = exchange_new_state(ex, sizeof(*one), one_free);
     struct deletion *deletion;
 
     if (one == NULL) {
         free(owner);
-        exchange_fail(ex, -E_NOMEM, "No memory to delete the report.");
         return;
     }
-    ex->state = one;
-    ex->state_free = one_free;
     one->owner = owner;
     ex->act.reference = *id;
     ex->act.subject = owner != NULL && !str_eq(owner, ex->user->name) ? owner : NULL;
@@ -396,17 +393,14 @@ void report_delete_many(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
-    bulk = calloc(1, sizeof(*bulk));
+    bulk = exchange_new_state(ex, sizeof(*bulk), bulk_free);
     if (bulk == NULL) {
         free(types);
-        exchange_fail(ex, -E_NOMEM, "No memory to delete the reports.");
         return;
     }
     bulk->dry = dry;
     bulk->types = types;
     bulk->owner = match.user_id != 0 ? ex->user->name : match.user;
-    ex->state = bulk;
-    ex->state_free = bulk_free;
     exchange_op(ex, STORE_MATCH)->match = match;
     exchange_post(ex, matched);
 }

@@ -166,14 +166,12 @@ static void link_found(struct exchange *ex)
 void report_link(struct exchange *ex)
 {
     const char *text = json_string_value(exchange_member(ex, "reference"));
-    struct link *link = calloc(1, sizeof(*link));
+    struct link *link = exchange_new_state(ex, sizeof(*link), free);
     struct guid id;
 
-    ex->state = link;
-    ex->state_free = free;
     if (link == NULL)
-        exchange_fail(ex, -E_NOMEM, "Out of memory.");
-    else if (text == NULL)
+        return;
+    if (text == NULL)
         exchange_fail(ex, -E_INVALID,
                       "Give 'reference', the GUID that POST /Report answered, as in "
                       "{\"reference\": \"0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e\", \"format\": "
@@ -205,9 +203,7 @@ static void maker_found(struct exchange *ex)
         return;
     }
     ex->user = &ex->cached_token->user;
-    ex->state_free(ex->state);
-    ex->state = NULL;
-    ex->state_free = NULL;
+    exchange_drop_state(ex);
     result_send(ex, &reference, &choice);
 }
 
@@ -216,16 +212,15 @@ static const char *const query_names[] = {"token"};
 void report_link_open(struct exchange *ex)
 {
     const char *values[QUERY_MAX];
-    struct link *link = calloc(1, sizeof(*link));
     const struct store *store = ex->services->store;
+    struct link *link;
 
     ex->by_link = true;
-    ex->state = link;
-    ex->state_free = free;
     exchange_add_header(ex, "Referrer-Policy", "no-referrer");
-    if (link == NULL) {
-        exchange_fail(ex, -E_NOMEM, "Out of memory.");
-    } else if (query_read(ex, query_names, 1, values, &ex->err) < 0) {
+    link = exchange_new_state(ex, sizeof(*link), free);
+    if (link == NULL)
+        return;
+    if (query_read(ex, query_names, 1, values, &ex->err) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
     } else if (values[0] == NULL || !link_read(ex->services->token_keys, values[0], link) ||
                link->expires_s <= store_now_ms(store) / 1000) {

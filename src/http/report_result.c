@@ -496,15 +496,11 @@ static void result_found(struct exchange *ex)
 
 void result_send(struct exchange *ex, const struct guid *id, const struct form_choice *choice)
 {
-    struct sending *sending = calloc(1, sizeof(*sending));
+    struct sending *sending = exchange_new_state(ex, sizeof(*sending), free_sending);
 
-    if (sending == NULL) {
-        exchange_fail(ex, -E_NOMEM, "Out of memory.");
+    if (sending == NULL)
         return;
-    }
     sending->choice = *choice;
-    ex->state = sending;
-    ex->state_free = free_sending;
     exchange_add_header(ex, "Vary", "Accept-Encoding");
     if (form_read_codings(ex, &sending->choice, &ex->err) < 0)
         exchange_reply_error(ex, &ex->err, NULL);

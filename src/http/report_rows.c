@@ -149,15 +149,11 @@ static void rows_found(struct exchange *ex)
 
 void report_rows(struct exchange *ex)
 {
-    struct window *window = calloc(1, sizeof(*window));
+    struct window *window = exchange_new_state(ex, sizeof(*window), free_window);
     struct guid id;
 
-    if (window == NULL) {
-        exchange_fail(ex, -E_NOMEM, "Out of memory.");
+    if (window == NULL)
         return;
-    }
-    ex->state = window;
-    ex->state_free = free_window;
     if (read_window(ex, &window->form) < 0)
         exchange_reply_error(ex, &ex->err, NULL);
     else if (report_reference(ex, &id) && exchange_transfer(ex, &id))

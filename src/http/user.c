@@ -43,20 +43,6 @@ static void login_free(void *state)
     free(state);
 }
 
-/* Make the exchange's login, which it owns; NULL: replied. */
-static struct login *new_login(struct exchange *ex)
-{
-    struct login *login = calloc(1, sizeof(*login));
-
-    if (login == NULL) {
-        exchange_fail(ex, -E_NOMEM, "out of memory");
-        return NULL;
-    }
-    ex->state = login;
-    ex->state_free = login_free;
-    return login;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -235,7 +221,7 @@ static bool read_cookie_wish(struct exchange *ex, bool *ret)
 
 void user_login(struct exchange *ex)
 {
-    struct login *login = new_login(ex);
+    struct login *login = exchange_new_state(ex, sizeof(*login), login_free);
 
     if (login == NULL || auth_refuse_key(ex) || !read_cookie_wish(ex, &login->cookie) ||
         !password_work_take(ex, "username", login->name, sizeof(login->name)) ||
@@ -303,7 +289,7 @@ static bool read_refresh(struct exchange *ex, struct login *login, struct store_
 
 void user_refresh(struct exchange *ex)
 {
-    struct login *login = new_login(ex);
+    struct login *login = exchange_new_state(ex, sizeof(*login), login_free);
     struct store_rotate rotate = {.now_ms = store_now_ms(ex->services->store),
                                   .life_ms = ex->services->config->session_life.number};
 
@@ -342,13 +328,8 @@ void user_logout(struct exchange *ex)
         logout.session = ex->claims.session;
         logout.access = ex->claims.access;
     } else {
-        ex->state = cookie = malloc(sizeof(*cookie));
-        ex->state_free = free;
-        if (cookie == NULL) {
-            exchange_fail(ex, -E_NOMEM, "out of memory");
-            return;
-        }
-        if (!login_cookie_read(ex, cookie))
+        cookie = exchange_new_state(ex, sizeof(*cookie), free);
+        if (cookie == NULL || !login_cookie_read(ex, cookie))
             return;
         logout.session = cookie->session;
         logout.refresh_hash = cookie->hash;

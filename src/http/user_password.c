@@ -100,13 +100,9 @@ void user_password(struct exchange *ex)
 
     if (external_refuse(ex, "change your password"))
         return;
-    work = calloc(1, sizeof(*work));
-    if (work == NULL) {
-        exchange_fail(ex, -E_NOMEM, "out of memory");
+    work = exchange_new_state(ex, sizeof(*work), change_free);
+    if (work == NULL)
         return;
-    }
-    ex->state = work; /* it has to outlive the steps */
-    ex->state_free = change_free;
     ex->act.change = "password";
     if (!password_work_take(ex, "oldPassword", work->password, sizeof(work->password)) ||
         !password_work_take(ex, "newPassword", work->new_password, sizeof(work->new_password)))
