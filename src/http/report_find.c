@@ -115,15 +115,21 @@ void report_find_result(struct exchange *ex, const struct guid *id, exchange_ste
  * wake. */
 enum stage { STAGE_LOOKING, STAGE_AWAITING, STAGE_WOKEN };
 
+/* How long the store is not asked to make a report durable that is waited for: most reports have
+ * ended by then, and their end is durable. */
+enum { SETTLE_MS = 100 };
+
 struct wait {
     struct exchange *ex;
     struct shares *shares;
     struct share share; /* one of this user's waits */
     exchange_step *next;
-    bool ahead; /* `next` needs the state only, which the waiter is told */
+    bool ahead;     /* `next` needs the state only, which the waiter is told */
+    bool unsettled; /* the report may be lost by a power cut unless it has ended */
     int seconds;
     void *state; /* of the exchange before, and … */
     void (*state_free)(void *state);
+    exchange_step *otherwise; /* of the exchange, once the report is settled */
     struct waiter waiter;
     atomic_int stage;   /* enum stage */
     atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees it */
@@ -182,6 +188,8 @@ static void on_wait_found(struct exchange *ex)
 
     if (find->found && report_is_active(find->report.state))
         wait_begin(ex);
+    else if (!find->found && wait->unsettled)
+        ex->otherwise(ex);
     else
         wait->next(ex); /* the waiter is cancelled at the end of the exchange */
 }
@@ -215,6 +223,59 @@ static void wait_find(struct exchange *ex)
         wait_ask(ex);
 }
 
+/* ---- a report that nobody has been told of ---- */
+
+static void settle(struct exchange *ex, exchange_step *next)
+{
+    struct wait *wait = ex->state;
+
+    exchange_op(ex, STORE_SETTLE)->settle.id = wait->waiter.id;
+    exchange_post(ex, next);
+}
+
+static void reply_lost(struct exchange *ex)
+{
+    ex->header_count = 0; /* of the answer that is not sent */
+    exchange_fail(ex, -E_DOUBT,
+                  "The report was submitted, but whether it still exists is not known: check with "
+                  "GET /Report/List, and try again.");
+}
+
+static void on_settled_at_last(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+
+    if (ex->op.settle.found)
+        wait->otherwise(ex);
+    else
+        reply_lost(ex);
+}
+
+/* An operation has failed, or found nothing. */
+static void settle_otherwise(struct exchange *ex)
+{
+    ex->otherwise = reply_lost;
+    settle(ex, on_settled_at_last);
+}
+
+/* It is not ending soon: from now on it is waited for as any other. */
+static void on_report_settled(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+
+    if (!ex->op.settle.found) {
+        reply_lost(ex);
+        return;
+    }
+    wait->unsettled = false;
+    ex->otherwise = wait->otherwise;
+    wait->waiter.timed_out = false;
+    wait->waiter.deadline_ms += (int64_t)wait->seconds * 1000 - SETTLE_MS;
+    wait_find(ex);
+}
+
+/* ---- the end of a wait ---- */
+
 static void wait_over(struct exchange *ex)
 {
     struct wait *wait = ex->state;
@@ -238,7 +299,9 @@ static void wait_woken(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
-    if (wait->waiter.timed_out)
+    if (wait->waiter.timed_out && wait->unsettled)
+        settle(ex, on_report_settled);
+    else if (wait->waiter.timed_out)
         auth_again(ex, wait_over);
     else if (wait->ahead && !wait->waiter.doubted && !report_is_active(wait->waiter.state))
         wait_told(ex);
@@ -298,18 +361,22 @@ void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, 
     wait_find(ex);
 }
 
-void report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds)
+bool report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds, bool unsettled)
 {
     struct wait *wait = new_wait(ex, id, seconds);
 
     if (wait == NULL)
-        return;
+        return false;
     wait->ahead = true;
+    wait->unsettled = unsettled;
+    if (unsettled)
+        wait->waiter.deadline_ms -= (int64_t)seconds * 1000 - SETTLE_MS;
     wait->state = ex->state;
     wait->state_free = ex->state_free;
     ex->state = wait;
     ex->state_free = wait_free;
     add_waiter(wait);
+    return unsettled;
 }
 
 void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,
@@ -323,6 +390,10 @@ void report_wait_on(struct exchange *ex, const struct guid *id, bool session_hol
     }
     free_state_before(wait);
     wait->next = next;
+    if (wait->unsettled) {
+        wait->otherwise = ex->otherwise;
+        ex->otherwise = settle_otherwise;
+    }
     say_applied(ex, wait->seconds);
     if (session_holds)
         wait_begin(ex);

@@ -39,8 +39,10 @@ void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
                        exchange_step *next);
 
 /* The same for a report that is submitted, in two parts, so that nothing has to be looked up for
- * it. Before: wait from now on, at most `seconds`, if that is allowed; ex->state is kept until … */
-void report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds);
+ * it. Before: wait from now on, at most `seconds`, if that is allowed; ex->state is kept until …
+ * With `unsettled` the SUBMIT may be VISIBLE if this returns true: `next` is then not called before
+ * the report is durable, and so is ex->otherwise. */
+bool report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds, bool unsettled);
 /* … after: of ex->op.find `next` has id, found and report.state only. `session_holds`: it did at a
  * time since the first part; otherwise that is asked. */
 void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,

@@ -296,7 +296,9 @@ static int submit_start(struct exchange *ex, const struct request *request)
     submit->as = exchange_access(ex);
     submit->active_limit =
         ex->unchecked ? (int)ex->services->config->active_limit.number : user_active_limit(ex);
-    report_wait_ahead(ex, &submit->id, exchange_prefer_wait(ex, REPORT_WAIT_MAX_S));
+    /* A key may be repeated, and answered, at any moment. */
+    submit->waits = report_wait_ahead(ex, &submit->id, exchange_prefer_wait(ex, REPORT_WAIT_MAX_S),
+                                      request->key == NULL);
     id = submit->id;
     exchange_post(ex, submit_done);
     supervisor_submitted(ex->services->supervisor, &id);

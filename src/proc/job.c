@@ -240,11 +240,12 @@ static void on_filed(struct loop_spool_call *call)
 
 static void end_as_planned(struct job *job)
 {
-    bool in_database = spool_is_in_database(job->supervisor->spec.spool);
+    struct err ignored;
 
     job_enter(job, JOB_FILING);
-    if (in_database && job->end == JOB_END_COMPLETE_IN_ROW && job->report.attempt == 1) {
-        job->file.op = (struct spool_op){.fd = job->fd}; /* it has no name, and no chunks */
+    if (job->end == JOB_END_COMPLETE_IN_ROW && job->report.attempt == 1 &&
+        spool_forget(job->supervisor->spec.spool, &job->report.id, 1, &ignored) == 0) {
+        job->file.op = (struct spool_op){.fd = job->fd}; /* that was the only file */
         on_filed(&job->file);
     } else {
         post_file(job, ends[job->end].file, on_filed);

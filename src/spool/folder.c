@@ -278,6 +278,17 @@ static int folder_create(struct spool *spool, const struct guid *id, int attempt
     return fd;
 }
 
+static int folder_forget(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    char name[SPOOL_NAME_CAP];
+
+    spool_file_name(name, id, attempt, SPOOL_PART);
+    if (SEAM_FAILS("spool.unlink") || unlinkat(to_folder(spool)->dir, name, 0) < 0)
+        return err_errno(err, -E_SPOOL, "remove '%s'", name);
+    SEAM_STEP("spool", "forget", "unlinked");
+    return 0;
+}
+
 static int folder_open_result(struct spool *spool, const struct guid *id, int attempt,
                               struct err *err)
 {
@@ -421,6 +432,7 @@ const struct spool_ops spool_folder = {
     .owner = folder_owner,
     .own = folder_own,
     .create = folder_create,
+    .forget = folder_forget,
     .publish = folder_publish,
     .remove = folder_remove,
     .size = folder_size,

@@ -190,6 +190,11 @@ int spool_create(struct spool *spool, const struct guid *id, int attempt, struct
     return spool->ops->create(spool, id, attempt, err);
 }
 
+int spool_forget(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    return spool->ops->forget != NULL ? spool->ops->forget(spool, id, attempt, err) : 0;
+}
+
 int64_t spool_result_size(struct spool *spool, const struct guid *id, int attempt, struct err *err)
 {
     return spool->ops->size(spool, id, attempt, err);

@@ -53,6 +53,10 @@ int spool_own(struct spool *spool, const struct guid *store, bool replace, struc
  * is yours, close-on-exec, or -E_SPOOL. Keep it until it is published. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 
+/* Remove the file of spool_create() that has not been published, and whose bytes were not synced:
+ * so it waits for no disk, no more than spool_create() does. -E_SPOOL. */
+int spool_forget(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+
 /* The size of what is published of (id, attempt), encrypted if it is; -E_NOT_FOUND or -E_SPOOL. */
 int64_t spool_result_size(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 /* Is there, to be seen by any process, what a worker writes? Always so in a folder. */

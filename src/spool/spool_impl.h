@@ -27,6 +27,8 @@ struct spool_ops {
     int (*owner)(struct spool *spool, const struct guid *store, struct err *err); /* NULL: 1 */
     int (*own)(struct spool *spool, const struct guid *store, bool replace, struct err *err);
     int (*create)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+    int (*forget)(struct spool *spool, const struct guid *id, int attempt,
+                  struct err *err); /* NULL: the file has no name */
     /* Fills rc and err of each; does not call `done`. */
     void (*publish)(struct spool *spool, struct work_item *batch);
     int (*remove)(struct spool *spool, const struct spool_op *op, struct err *err);

@@ -22,7 +22,7 @@ static const char *const verb_names[STORE_VERB_COUNT] = {
 enum store_kind store_kind_of(const struct store_op *op)
 {
     CHECK(op->verb < STORE_VERB_COUNT);
-    return kinds[op->verb];
+    return op->verb == STORE_SUBMIT && op->submit.waits ? STORE_VISIBLE : kinds[op->verb];
 }
 
 /* The kind that the most demanding operation of the batch needs. */

@@ -49,6 +49,8 @@ static struct place lock_place(struct store_op *op)
         return (struct place){.op = op, .rank = RANK_SESSION, .id = op->rotate.session};
     case STORE_LOGOUT:
         return (struct place){.op = op, .rank = RANK_SESSION, .id = op->logout.session};
+    case STORE_SETTLE:
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->settle.id};
     case STORE_PROGRESS:
         return (struct place){.op = op, .rank = RANK_REPORT, .id = op->progress.id};
     case STORE_FINISH:
@@ -265,8 +267,6 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
 {
     const struct store_counted *counted = newest_count(places, count);
 
-    if (kind != STORE_READ && kind != STORE_DURABLE)
-        call_run(c, PG_HASTE);
     if (seals(places, count))
         send_hold(c);
     for (int i = 0; i < count; i++)
@@ -276,6 +276,8 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     sodium_memzero(&c->sealing, sizeof(c->sealing));
     if (counted != NULL)
         call_run(c, PG_LEDGER_COUNT, value_guid(&counted->ledger), value_int(counted->records));
+    if (kind != STORE_READ && kind != STORE_DURABLE)
+        call_run(c, PG_HASTE);
     if (kind != STORE_READ)
         call_run(c, PG_COMMIT);
     if (count_marks(places, count) > 0)
@@ -283,9 +285,12 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     call_sync(c);
 }
 
-static void read_commit(struct postgres_conn *c, const struct place *places, int count)
+static void read_commit(struct postgres_conn *c, const struct place *places, int count,
+                        enum store_kind kind)
 {
     if (newest_count(places, count) != NULL && !results_take(c))
+        return;
+    if (kind != STORE_DURABLE && !results_take(c))
         return;
     if (results_take(c) && count_marks(places, count) > 0)
         read_held(c, places, count);
@@ -297,8 +302,6 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
     bool good = (kind == STORE_READ) == c->fresh || results_take(c); /* of ALIVE or BEGIN */
 
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    if (good && kind != STORE_READ && kind != STORE_DURABLE)
-        good = results_take(c);
     if (good && seals(places, count))
         good = results_take(c) && results_take(c);
     for (int i = 0; good && i < count; i++) {
@@ -309,7 +312,7 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
         good = c->trouble == PG_GOOD;
     }
     if (good && kind != STORE_READ)
-        read_commit(c, places, count);
+        read_commit(c, places, count, kind);
     results_drain(c);
 }
 
@@ -487,13 +490,17 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
 /* A crash of the server may undo a commit that it did not wait for, while nodes that rely on it
  * live on: after a lost CLAIM two nodes would run the same attempt, and a report that a lost
  * REQUEUE or DELETE_ROW had released would stay assigned to a node that does not know it. Only what
- * is soon repeated may be lost. */
+ * is soon repeated may be lost, and a report that nobody has been told of: a CLAIM after its SUBMIT
+ * finds out whether it claims such a report (HASTE). */
 static enum store_kind kind_here(const struct place *places, int count, enum store_kind kind)
 {
+    bool waits = false;
+
     for (int i = 0; i < count; i++) {
         enum store_verb verb = places[i].op->verb;
 
-        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DELETE_ROW ||
+        waits = waits || (verb == STORE_SUBMIT && places[i].op->submit.waits);
+        if ((verb == STORE_CLAIM && !waits) || verb == STORE_REQUEUE || verb == STORE_DELETE_ROW ||
             verb == STORE_DELETE_ROWS)
             return STORE_DURABLE;
     }

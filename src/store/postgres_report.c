@@ -189,6 +189,17 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
     return 0;
 }
 
+void postgres_send_settle(struct postgres_conn *c, struct store_settle *arg)
+{
+    call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
+}
+
+int postgres_read_settle(struct postgres_conn *c, struct store_settle *arg)
+{
+    arg->found = results_next(c);
+    return 0;
+}
+
 /* ---- running ---- */
 
 void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)

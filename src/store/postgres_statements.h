@@ -154,7 +154,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     /* ---- transactions ---- */                                                                   \
     X(ALIVE, "", "SELECT")                                                                         \
     X(BEGIN, "", "BEGIN")                                                                          \
-    X(HASTE, "", "SET LOCAL synchronous_commit = off")                                             \
+    /* Before a COMMIT that need not be waited for, unless a CLAIM needs that. */                  \
+    X(HASTE, "",                                                                                   \
+      "SELECT set_config('synchronous_commit', 'off', true)"                                       \
+      " WHERE coalesce(current_setting('reportd.claimed', true), '') = ''")                        \
     X(COMMIT, "", "COMMIT")                                                                        \
     X(ROLLBACK, "", "ROLLBACK")                                                                    \
     X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
@@ -251,7 +254,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     /* `fresh`: for each definition that is offered and may start, the first three users with      \
      * nothing running; three, since a row of `waiting` may be older than the user's turn. Only if \
      * there are none: users with something running. `other`: what other batches have locked at    \
-     * the moment, and what nodes of the previous version have queued. */                          \
+     * the moment, and what nodes of the previous version have queued. `by`: the transaction that  \
+     * submitted it; if that is this one, a crash loses both or none, so HASTE may do its work. */ \
     X(CLAIM, "tgittti",                                                                            \
       "WITH mine AS MATERIALIZED (SELECT seq FROM report"                                          \
       "   WHERE node = $1 AND token = $2 AND state = 1),"                                          \
@@ -284,26 +288,26 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "   coalesce((SELECT number FROM turn t WHERE t.user_id = c.user_id), 0) AS number FROM"     \
       "   (SELECT user_id, 0 AS n, min(seq) AS seq FROM fresh GROUP BY user_id"                    \
       "     UNION ALL SELECT user_id, n, 0 FROM busy) AS c),"                                      \
-      " next AS MATERIALIZED (SELECT r.seq, h.source FROM"                                         \
+      " next AS MATERIALIZED (SELECT r.seq, h.source, r.xmin FROM"                                 \
       "   (SELECT user_id FROM users ORDER BY n, number, seq) AS u CROSS JOIN LATERAL"             \
       "   (SELECT q.seq, o.source FROM waiting w JOIN open o ON o.wanted = w.wanted"               \
       "     CROSS JOIN LATERAL"                                                                    \
       "     (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                       \
       "       AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                       \
       "     WHERE w.user_id = u.user_id ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"           \
-      "   (SELECT seq FROM report WHERE seq = h.seq AND state = 0"                                 \
+      "   (SELECT seq, xmin FROM report WHERE seq = h.seq AND state = 0"                           \
       "     FOR NO KEY UPDATE SKIP LOCKED) AS r LIMIT 1),"                                         \
-      " other AS MATERIALIZED (SELECT h.seq, o.source FROM open o CROSS JOIN LATERAL"              \
-      "   (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"              \
+      " other AS MATERIALIZED (SELECT h.seq, o.source, h.xmin FROM open o CROSS JOIN LATERAL"      \
+      "   (SELECT seq, xmin FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"        \
       "     AND user_id <> ALL (ARRAY(SELECT user_id FROM limited))"                               \
       "     ORDER BY seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS h"                              \
       "   WHERE NOT EXISTS (SELECT FROM next) ORDER BY h.seq LIMIT 1),"                            \
-      " chosen AS MATERIALIZED (SELECT seq, NULL AS source FROM mine UNION ALL SELECT seq, source" \
-      "   FROM next UNION ALL SELECT seq, source FROM other),"                                     \
+      " chosen AS MATERIALIZED (SELECT seq, NULL AS source, NULL::xid AS by FROM mine"             \
+      "   UNION ALL SELECT * FROM next UNION ALL SELECT * FROM other),"                            \
       " taken AS (UPDATE report r SET state = 1, node = $1, token = $2, started_ms = $3,"          \
       "   source = coalesce(c.source, r.source),"                                                  \
       "   attempt = r.attempt + CASE r.state WHEN 0 THEN 1 ELSE 0 END"                             \
-      "   FROM chosen c WHERE r.seq = c.seq RETURNING r.*),"                                       \
+      "   FROM chosen c WHERE r.seq = c.seq RETURNING r.*, c.by),"                                 \
       " started AS MATERIALIZED (SELECT user_id, seq, nextval('start_number') AS number FROM "     \
       "taken"                                                                                      \
       "   WHERE NOT EXISTS (SELECT FROM mine)),"                                                   \
@@ -323,7 +327,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "   WHERE NOT h.more AND w.user_id = h.user_id AND w.wanted = h.wanted)"                     \
       " SELECT " POSTGRES_REPORT_COLUMNS                                                           \
       ", r.sealed_parameters, a.name, r.definition = '', " POSTGRES_MAY_RUN(                       \
-          "a", "r.name") " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
+          "a", "r.name") ", CASE WHEN r.by = pg_current_xact_id_if_assigned()::xid THEN ''"        \
+                         " ELSE set_config('reportd.claimed', 'x', true) END"                      \
+                         " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
                          "ON false")                                                               \
     /* Uses the index, whatever the planner estimates about the number of queued reports. */       \
     X(QUEUED, "",                                                                                  \
@@ -347,7 +353,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " WHERE id = $1 AND attempt = $2 AND state = 1 FOR KEY SHARE ON CONFLICT (id) DO UPDATE"     \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
     /* Before a FINISH that is repeated: the previous try may still be committing, and a statement \
-     * that began earlier would not see it. */                                                     \
+     * that began earlier would not see it. And SETTLE: the lock is written to the WAL, so its     \
+     * commit waits for all of the WAL before it. */                                               \
     X(REPORT_LOCK, "g", "SELECT FROM report WHERE id = $1 FOR NO KEY UPDATE")                      \
     X(FINISH, "giiiiiixxbix",                                                                      \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \

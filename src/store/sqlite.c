@@ -36,7 +36,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
     return 0;
 }
 
-/* A durable commit syncs the log, and so all commits before it. */
+/* A durable commit syncs the log, and so all commits before it, even if it has written nothing. */
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -46,6 +46,8 @@ static int sqlite_commit(struct store_conn *conn, struct err *err)
     if (rc == 0)
         rc = sql_do(conn, err, SQL_COMMIT);
     c->ending = false; /* still set if a commit fails before its sync */
+    if (rc == 0 && c->durable)
+        rc = sqlite_log_sync(c, err);
     if (rc < 0)
         return rc;
     c->pages = c->pages_then;

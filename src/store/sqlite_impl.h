@@ -81,6 +81,7 @@ struct sqlite_conn {
     const struct sqlite3_io_methods *log_real;
     bool durable;          /* the transaction in progress */
     bool ending;           /* … and its last frame is being written */
+    bool unsynced;         /* the log has a commit that was not synced */
     int64_t pages;         /* of the database, whose blocks are in its file */
     int64_t pages_then;    /* … once the current transaction is committed */
     bool dropped;          /* deleted bytes may still be in the write-ahead log */
@@ -124,6 +125,8 @@ bool sqlite_reserve_remove(struct sqlite_shared *shared);
 /* sqlite_log.c: from now on each commit gives blocks to the pages it adds (SQLITE_FULL: there are
  * none) and syncs the log if `durable` says so. The log is open. Returns SQLite's code. */
 int sqlite_log_watch(struct sqlite_conn *c);
+/* Sync the commits that were not. */
+int sqlite_log_sync(struct sqlite_conn *c, struct err *err);
 
 /* sqlite_scrub.c: the name of the VFS that every connection uses. */
 const char *sqlite_scrub_vfs(void);

@@ -55,9 +55,25 @@ static int log_sync(sqlite3_file *log, int flags)
 {
     struct sqlite_conn *c = conn_of(log);
     bool needed = c->durable || !c->ending;
+    int rc = SQLITE_OK;
 
+    if (needed)
+        rc = SEAM_FAILS("store.sync") ? SQLITE_IOERR_FSYNC : c->log_real->xSync(log, flags);
     c->ending = false;
-    return needed ? c->log_real->xSync(log, flags) : SQLITE_OK;
+    c->unsynced = !needed || rc != SQLITE_OK;
+    return rc;
+}
+
+int sqlite_log_sync(struct sqlite_conn *c, struct err *err)
+{
+    sqlite3_file *log = NULL;
+    int rc;
+
+    if (!c->unsynced)
+        return 0;
+    rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log)
+             ?: log_sync(log, SQLITE_SYNC_NORMAL);
+    return rc == SQLITE_OK ? 0 : sqlite_trouble(c, rc, err);
 }
 
 int sqlite_log_watch(struct sqlite_conn *c)

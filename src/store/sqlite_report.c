@@ -310,6 +310,16 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
     return active_reports(conn, arg, err);
 }
 
+/* What makes it durable is the commit. */
+int sqlite_settle(struct store_conn *conn, struct store_settle *arg, struct err *err)
+{
+    struct place place;
+    int rc = find_place(conn, &arg->id, &place, err);
+
+    arg->found = place.found;
+    return rc;
+}
+
 /* ---- running ---- */
 
 static int read_queued(struct store_conn *conn, int64_t seq, struct report *ret, struct err *err)

@@ -53,6 +53,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(KEY, key, STORE_READ)                                                                        \
     X(CLAIM, claim, STORE_VISIBLE)                                                                 \
     X(PROGRESS, progress, STORE_VOLATILE)                                                          \
+    X(SETTLE, settle, STORE_DURABLE)                                                               \
     X(FINISH, finish, STORE_DURABLE)                                                               \
     X(REQUEUE, requeue, STORE_VISIBLE)                                                             \
     X(FIND, find, STORE_READ)                                                                      \
@@ -118,9 +119,8 @@ struct store_access {
     int64_t now_ms;
 };
 
-/* Accept a report: a new row in QUEUED, unless the user has `active_limit` slots taken or the
- * Idempotency-Key answers the request. The limit is exact under any concurrency. -E_FORBIDDEN if
- * the user may no longer run it. */
+/* Accept a report: a new row in QUEUED, unless the user has `active_limit` slots taken (an exact
+ * limit) or the Idempotency-Key answers the request. -E_FORBIDDEN: the user may not run it. */
 enum store_submit_outcome { SUBMIT_ACCEPTED, SUBMIT_REPLAYED, SUBMIT_KEY_REUSED, SUBMIT_LIMIT };
 struct store_submit {
     struct guid
@@ -133,12 +133,19 @@ struct store_submit {
     uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
     int64_t now_ms, key_expires_ms;
     int active_limit;
+    bool waits; /* it is only VISIBLE: nobody is told of it before its FINISH or a SETTLE */
     /* If it is checked, a limit of the user's own replaces `active_limit`, and any outcome but
      * ACCEPTED may mean that there is no such session. */
     const struct store_access *as;     /* NULL: nothing is checked */
     enum store_submit_outcome outcome; /* out */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
+};
+
+/* A report whose SUBMIT was only VISIBLE is durable from now on, if `found`. */
+struct store_settle {
+    struct guid id;
+    bool found;
 };
 
 /* What SUBMIT would now find for an Idempotency-Key: it answers the request (REPLAYED, by `id`), it

@@ -230,9 +230,64 @@ static void every_user_has_as_many_starts_as_the_others(void **state)
     assert_true(jain(s.starts) >= 0.99);
 }
 
+/* ---- what a commit waits for ---- */
+
+/* One transaction with the submit of a client that waits, and a claim. Was it on the disk before
+ * its answer? */
+static bool claim_beside_a_submit(struct fixture *f, struct guid *ret_submitted,
+                                  struct guid *ret_claimed)
+{
+    struct store_op ops[2] = {submit_op(f->bob), {.verb = STORE_CLAIM}};
+    char *before = postgres_server_text("SELECT pg_current_wal_insert_lsn()"), *after, sql[128];
+    bool waited;
+
+    ops[0].submit.waits = true;
+    ops[0].submit.active_limit = 1000;
+    ops[1].claim = (struct store_claim){.node = "here", .now_ms = NOW_MS + 1};
+    run_as_one_batch(f, ops, 2);
+    assert_int_equal(ops[0].rc, 0);
+    assert_int_equal(ops[1].rc, 0);
+    assert_true(ops[1].claim.found);
+    before[strcspn(before, "\n")] = '\0';
+    snprintf(sql, sizeof(sql), "SELECT pg_current_wal_flush_lsn() > '%s'", before);
+    after = postgres_server_text(sql);
+    waited = *after == 't';
+    *ret_submitted = ops[0].submit.id;
+    *ret_claimed = ops[1].claim.report.id;
+    store_op_done(&ops[1]);
+    free(before);
+    free(after);
+    return waited;
+}
+
+static void a_claim_is_waited_for_unless_its_submit_is_not_either(void **state)
+{
+    struct fixture *f = *state;
+    struct guid promised, submitted, claimed;
+    struct store_ref ref;
+    bool waited = true;
+
+    if (f->backend->holds_bytes != NULL) /* SQLite waits for no claim */
+        return;
+    postgres_server_exec("ALTER SYSTEM SET wal_writer_delay = '10s'");
+    postgres_server_exec("SELECT pg_reload_conf(), pg_sleep(0.3)"); /* it wakes once more */
+    promised = submit(f, f->ann);
+    assert_true(claim_beside_a_submit(f, &submitted, &claimed));
+    assert_true(guid_eq(&claimed, &promised));
+    assert_true(claim(f, &ref));
+    for (int i = 0; waited && i < 20; i++) { /* others may write meanwhile */
+        waited = claim_beside_a_submit(f, &submitted, &claimed);
+        assert_true(guid_eq(&claimed, &submitted));
+    }
+    assert_false(waited);
+    postgres_server_exec("ALTER SYSTEM RESET wal_writer_delay");
+    postgres_server_exec("SELECT pg_reload_conf()");
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
+        STORE_TEST(a_claim_is_waited_for_unless_its_submit_is_not_either),
         STORE_TEST(nothing_is_claimed_while_all_is_paused),
         STORE_TEST(who_has_the_fewest_running_comes_first),
         STORE_TEST(among_equals_the_last_start_longest_ago_comes_first),

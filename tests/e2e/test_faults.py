@@ -461,6 +461,21 @@ def test_a_store_that_fails_is_told_to_the_client_and_recovers(suffering):
     assert client.complete("Quick", ProductID="1")
 
 
+@pytest.mark.parametrize("report", ["Pause", "Quick"])
+def test_a_client_that_waits_is_told_of_nothing_that_is_not_on_the_disk(suffering, tmp_path, report):
+    failing = tmp_path / "failing"
+    server, client = suffering(f"store.sync=EIO@1+?{failing}")
+    waits = {"Prefer": "wait=30"}
+    assert client.submit("Quick", {"ProductID": "1"}, waits).headers["X-Report-State"] == "complete"
+    failing.touch()
+    answer = client.submit(report, {"ProductID": "1"} if report == "Quick" else None, waits)
+    failed(answer, 503, "not known", "/Report/List")
+    failing.unlink()
+    poll(lambda: client.complete("Quick", ProductID="1"), what="the end of the outage")
+    assert client.submit("Endless", headers={"Prefer": "wait=1"}).headers["X-Report-State"] == "processing"
+    assert server.stop() == 0
+
+
 def test_a_report_that_ends_while_the_store_fails_is_written_down_later(suffering):
     server, client = suffering(*OUTAGE)
     reference = client.order("Pause")

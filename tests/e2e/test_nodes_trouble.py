@@ -190,6 +190,49 @@ def test_a_claim_survives_a_crash_of_postgresql(slow_to_write, make_cluster):
     assert cluster.row(reference, "attempt") == "1"
 
 
+def test_a_report_that_a_client_waited_for_survives_a_crash_of_postgresql(slow_to_write, make_cluster):
+    """It has not ended, so nothing else has made it durable than the answer."""
+    client = make_cluster(server=slow_to_write, nodes=1, lease="30s").clients(ALICE)[0]
+    answer = client.submit("Endless", headers={"Prefer": "wait=1"})
+    assert answer.headers["X-Report-State"] == "processing"
+    slow_to_write.restart("SIGQUIT")
+    poll(lambda: client.list().status_code == 200, what="an answer after the restart")
+    assert client.state(answer.json()["data"]) == "processing"
+
+
+def submit_beside_a_crash(client, node, server):
+    """The answer to a POST that waits, during which PostgreSQL crashes, and the references that there are then."""
+    node.stop()
+    for left in ("trace", "http.wait.begun.gate"):
+        (node.folder / left).unlink(missing_ok=True)
+    gate = Gate(node, "http.wait.begun")
+    plan(node, gate.seam, trace=gate.trace)
+    client.url = node.start().url
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.submit, "Endless", headers={"Prefer": "wait=3"})
+        gate.wait()
+        server.restart("SIGQUIT")
+        gate.open()
+        answer = waiting.result()
+    poll(lambda: client.list().status_code == 200, what="an answer after the restart")
+    return answer, client.references()
+
+
+def test_a_client_that_waits_is_not_told_of_a_report_that_postgresql_has_lost(slow_to_write, make_cluster):
+    """The report and its claim are gone together, and its query is stopped. PostgreSQL may have written both by chance."""
+    cluster = make_cluster(server=slow_to_write, nodes=1, lease="3s", workers=1)
+    client, node = cluster.clients(ALICE)[0], cluster.nodes[0]
+    for _ in range(5):
+        answer, references = submit_beside_a_crash(client, node, slow_to_write)
+        if answer.status_code != 200:
+            break
+        assert references == [answer.json()["data"]]
+        client.delete(references[0])
+    failed(answer, 503, "not known", "/Report/List")
+    assert references == []
+    assert client.complete("Quick", ProductID="1")  # by the one worker
+
+
 def test_a_result_survives_a_crash_of_postgresql_before_its_end_is_written_down(slow_to_write, make_cluster):
     cluster = make_cluster(server=slow_to_write, nodes=1, spool="postgresql", lease="30s")
     client, node = cluster.clients(ALICE)[0], cluster.nodes[0]
@@ -301,7 +344,7 @@ def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(
     cluster = make_cluster(server=own_postgres, nodes=1, lease="30s")
     client = cluster.clients(ALICE)[0]
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(client.submit, "Endless", {}, {"Prefer": "wait=2"})
+        waiting = pool.submit(client.submit, "Endless", {}, {"Prefer": "wait=2", "Idempotency-Key": "one"})
         poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE state = 1") == ["1"], what="the report")
         own_postgres.stop()
         answer = waiting.result()

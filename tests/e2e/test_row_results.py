@@ -167,7 +167,7 @@ def test_no_file_is_published_and_none_is_there_when_it_is_complete(suffering):
     assert server.files() == []
     passed = [place for _, place in passings(server.folder / "trace")]
     assert "spool.publish.renamed" not in passed and "result_writer.fsync" not in passed
-    assert passed.index("spool.remove.unlinked") < passed.index("store.finish.taken")
+    assert passed.index("spool.forget.unlinked") < passed.index("store.finish.taken")
     assert client.result(reference).json()["result"] is True
 
 
@@ -241,7 +241,7 @@ def test_a_file_beside_a_result_in_its_row_is_an_orphan(small):
     assert server.files() == [] and client.result(reference).status_code == 200
 
 
-@pytest.mark.parametrize("call", ["job.read=EIO", "spool.unlink=EIO"])
+@pytest.mark.parametrize("call", ["job.read=EIO", "spool.unlink=EIO spool.unlink=EIO@2"])
 def test_a_small_result_that_cannot_be_taken_says_so_and_leaves_nothing(suffering, call):
     server, client = suffering(call)
     reference = client.order("Quick", ProductID="1")
@@ -249,6 +249,12 @@ def test_a_small_result_that_cannot_be_taken_says_so_and_leaves_nothing(sufferin
     assert answer["data"] == "error" and "later" in answer["message"], answer
     assert server.files() == [] and kept(server, reference) is None
     assert client.complete("Quick", ProductID="1")
+
+
+def test_a_file_that_cannot_be_removed_at_once_is_removed_before_the_end(suffering):
+    server, client = suffering("spool.unlink=EIO")
+    reference = client.complete("Quick", ProductID="1")
+    assert server.files() == [] and kept(server, reference) is not None
 
 
 def test_an_end_that_the_store_does_not_take_is_written_down_later(suffering):

@@ -25,7 +25,7 @@ KILLS = ("kill server", "kill worker", "crash at a seam")
 FAILING = {
     "result_writer.write": ("ENOSPC", "EIO"), "result_writer.fsync": ("EIO",), "spool.create": ("ENOSPC",),
     "spool.rename": ("EIO", "ENOSPC"), "spool.folder_fsync": ("EIO",), "spool.unlink": ("EIO",),
-    "store.commit": ("EIO", "ENOSPC"),
+    "store.commit": ("EIO", "ENOSPC"), "store.sync": ("EIO",),
 }
 # … and steps at the N-th passing of which it, or a worker, crashes.
 CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "requeue", "tombstone", "delete_row",

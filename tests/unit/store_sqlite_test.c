@@ -586,6 +586,34 @@ static void what_is_only_visible_costs_no_fsync(void **state)
     assert_int_equal(fsyncs, before);
 }
 
+static struct store_settle settle(struct fixture *f, struct guid id)
+{
+    struct store_op op = {.verb = STORE_SETTLE, .settle = {.id = id}};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.settle;
+}
+
+static void a_report_that_is_waited_for_is_fsynced_when_it_is_settled(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+    int before;
+
+    submit(f, f->ann);
+    submit(f, f->ann); /* as below */
+    before = fsyncs;
+    op.submit.waits = true;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(fsyncs, before);
+    assert_true(settle(f, op.submit.id).found);
+    assert_int_equal(fsyncs, before + 1);
+    assert_true(settle(f, op.submit.id).found); /* now it is */
+    assert_int_equal(fsyncs, before + 1);
+    submit(f, f->ann);
+    assert_int_equal(fsyncs, before + 2);
+}
+
 static void concurrent_submits_share_one_fsync(void **state)
 {
     enum { COUNT = 50 };
@@ -629,6 +657,7 @@ int main(void)
         STORE_TEST(a_row_goes_with_the_count_of_the_ledger),
         STORE_TEST(what_is_durable_is_fsynced_before_done),
         STORE_TEST(what_is_only_visible_costs_no_fsync),
+        STORE_TEST(a_report_that_is_waited_for_is_fsynced_when_it_is_settled),
         STORE_TEST(concurrent_submits_share_one_fsync),
     };
 
