@@ -22,8 +22,7 @@ enum {
     RETRY_MS = 2000,   /* time after which a client that was cut off reconnects */
     MEMORY_MS = 60000, /* how long events are kept for clients that reconnect */
     HANG_UPS = 64,     /* handled at a time */
-    CHANGE_MS = 1,     /* while there are more changes than one in this time … */
-    CHANGES_BURST = 16,
+    BURST_MS = 16, /* while there are more changes than one a millisecond, and this many more, … */
     GATHER_MS = 2, /* … they are looked up together, this much later */
 };
 
@@ -265,11 +264,11 @@ static bool is_busy(struct streams *streams, int64_t now_ms)
     changes = streams->change_count;
     streams->change_count = 0;
     lock_release(&streams->lock);
-    if (streams->paid_ms < now_ms - CHANGES_BURST * CHANGE_MS)
-        streams->paid_ms = now_ms - CHANGES_BURST * CHANGE_MS;
-    streams->paid_ms += (int64_t)changes * CHANGE_MS;
-    if (streams->paid_ms > now_ms + CHANGES_BURST * CHANGE_MS)
-        streams->paid_ms = now_ms + CHANGES_BURST * CHANGE_MS;
+    if (streams->paid_ms < now_ms - BURST_MS)
+        streams->paid_ms = now_ms - BURST_MS;
+    streams->paid_ms += (int64_t)changes;
+    if (streams->paid_ms > now_ms + BURST_MS)
+        streams->paid_ms = now_ms + BURST_MS;
     return streams->paid_ms > now_ms;
 }
 

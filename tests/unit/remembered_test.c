@@ -251,7 +251,7 @@ static void what_has_changed_is_not_remembered(void **state)
     status_cache_free(status_cache);
 }
 
-static void without_a_stamp_nothing_is_remembered(void **state)
+static void without_a_version_nothing_is_cached(void **state)
 {
     struct status_cache *status_cache = status_cache_new();
     struct report report = complete();
@@ -365,7 +365,7 @@ int main(void)
         cmocka_unit_test(tokens_are_found_and_kept_by_many_threads),
         cmocka_unit_test(a_complete_report_is_remembered),
         cmocka_unit_test(what_has_changed_is_not_remembered),
-        cmocka_unit_test(without_a_stamp_nothing_is_remembered),
+        cmocka_unit_test(without_a_version_nothing_is_cached),
         cmocka_unit_test(only_complete_reports_are_remembered),
         cmocka_unit_test(a_report_is_remembered_for_its_user_only),
         cmocka_unit_test(an_expired_report_is_not_remembered),

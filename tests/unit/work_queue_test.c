@@ -179,7 +179,7 @@ static void a_full_queue_refuses_and_the_item_stays_the_callers(void **state)
     log_done(&shared);
 }
 
-static void what_run_pushes_while_the_lane_ends_still_runs(void **state)
+static void what_run_pushes_while_the_queue_ends_still_runs(void **state)
 {
     struct item item = {.number = 5};
     struct work_queue *work_queue = start(0, 0, false);
@@ -266,7 +266,7 @@ static int64_t maintain(void *context)
     return wait;
 }
 
-static void a_lane_is_tended_after_a_batch_and_once_more_when_it_asks(void **state)
+static void a_queue_is_tended_after_a_batch_and_once_more_when_it_asks(void **state)
 {
     const struct work_queue_spec spec = {
         .name = "maintained", .threads = 1, .run = run, .maintain = maintain, .context = &shared};
@@ -292,10 +292,10 @@ int main(void)
         cmocka_unit_test(what_waits_is_one_batch_unless_it_is_limited),
         cmocka_unit_test(what_is_pushed_while_it_rests_is_one_batch),
         cmocka_unit_test(a_full_queue_refuses_and_the_item_stays_the_callers),
-        cmocka_unit_test(what_run_pushes_while_the_lane_ends_still_runs),
+        cmocka_unit_test(what_run_pushes_while_the_queue_ends_still_runs),
         cmocka_unit_test(signals_are_blocked_in_the_threads),
         cmocka_unit_test(many_threads_push_and_run_every_item_once),
-        cmocka_unit_test(a_lane_is_tended_after_a_batch_and_once_more_when_it_asks),
+        cmocka_unit_test(a_queue_is_tended_after_a_batch_and_once_more_when_it_asks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
