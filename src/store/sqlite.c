@@ -21,11 +21,16 @@ static void sqlite_rollback(struct store_conn *conn)
     c->holders_stale = true;
 }
 
+static bool empty_log(struct sqlite_conn *c);
+
 static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
     CHECK(c->writes);
+    if (c->torn && !empty_log(c))
+        return err_set(err, -E_STORE,
+                       "The store is unavailable: its log could not be written, try again.");
     if (sql_do(conn, err, SQL_BEGIN) < 0)
         return -E_STORE;
     if (sqlite_active_begin(conn, err) < 0) {
@@ -81,6 +86,7 @@ static bool empty_log(struct sqlite_conn *c)
     }
     if (!c->whole)
         c->whole = sqlite_reserve_make(c->shared);
+    c->torn = c->torn && rc != SQLITE_OK;
     return rc == SQLITE_OK;
 }
 
@@ -90,14 +96,14 @@ static int64_t sqlite_maintain(struct store_conn *conn)
     int64_t now = clock_mono_ms();
     int64_t wait = c->checkpoint_ms + CHECKPOINT_EVERY_MS - now;
 
-    if (!c->dropped && c->whole)
+    if (!c->dropped && c->whole && !c->torn)
         return 0;
     if (wait > 0 && !c->taken)
         return wait;
     c->checkpoint_ms = now;
     c->dropped = !empty_log(c);
     c->taken = false;
-    return c->dropped || !c->whole ? CHECKPOINT_EVERY_MS : 0;
+    return c->dropped || !c->whole || c->torn ? CHECKPOINT_EVERY_MS : 0;
 }
 
 /* First empty the log, which takes room that it does not need once it is in the database. Only if

@@ -82,6 +82,7 @@ struct sqlite_conn {
     bool durable;          /* the transaction in progress */
     bool ending;           /* … and its last frame is being written */
     bool unsynced;         /* the log has a commit that was not synced */
+    bool torn;             /* … and may never get to the disk: a sync has failed */
     int64_t pages;         /* of the database, whose blocks are in its file */
     int64_t pages_then;    /* … once the current transaction is committed */
     bool dropped;          /* deleted bytes may still be in the write-ahead log */

@@ -61,6 +61,9 @@ static int log_sync(sqlite3_file *log, int flags)
         rc = SEAM_FAILS("store.sync") ? SQLITE_IOERR_FSYNC : c->log_real->xSync(log, flags);
     c->ending = false;
     c->unsynced = !needed || rc != SQLITE_OK;
+    /* The kernel reports an error once, and no longer tries to write what it was about: the next
+     * sync succeeds, and a recovery of the log would stop there. */
+    c->torn = c->torn || rc != SQLITE_OK;
     return rc;
 }
 

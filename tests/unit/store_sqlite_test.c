@@ -2,6 +2,7 @@
  */
 #include "contract/store_fixture.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -12,10 +13,15 @@
 
 /* How often a thread of this program has fsynced; the two below stand before libc's for SQLite. */
 static atomic_int fsyncs;
+static atomic_bool fails; /* the next fdatasync() does */
 
 int fdatasync(int fd)
 {
     fsyncs++;
+    if (atomic_exchange(&fails, false)) {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -614,6 +620,44 @@ static void a_report_that_is_waited_for_is_fsynced_when_it_is_settled(void **sta
     assert_int_equal(fsyncs, before + 2);
 }
 
+/* In the database's file alone, without the log. */
+static bool is_in_the_database(const struct fixture *f, struct guid id)
+{
+    char path[160], url[200];
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    bool found;
+
+    file_path(f, path, "");
+    snprintf(url, sizeof(url), "file:%s?immutable=1", path);
+    assert_int_equal(sqlite3_open_v2(url, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT 1 FROM report WHERE id = ?", -1, &stmt, NULL),
+                     SQLITE_OK);
+    sqlite3_bind_blob(stmt, 1, id.bytes, GUID_BYTES, SQLITE_STATIC);
+    found = sqlite3_step(stmt) == SQLITE_ROW;
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return found;
+}
+
+/* The kernel drops what it could not write, so the next sync of the log proves nothing. */
+static void after_a_sync_that_failed_the_log_is_moved_into_the_database(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op waits = submit_op(f->ann), refused = submit_op(f->ann);
+
+    waits.submit.waits = true;
+    assert_int_equal(run(f->store, &waits), 0);
+    assert_false(is_in_the_database(f, waits.submit.id));
+    fails = true;
+    assert_int_equal(run(f->store, &refused), -E_STORE);
+    submit(f, f->ann);
+    assert_true(is_in_the_database(f, waits.submit.id));
+    assert_false(is_in_the_database(f, refused.submit.id));
+    assert_true(settle(f, waits.submit.id).found);
+}
+
 static void concurrent_submits_share_one_fsync(void **state)
 {
     enum { COUNT = 50 };
@@ -658,6 +702,7 @@ int main(void)
         STORE_TEST(what_is_durable_is_fsynced_before_done),
         STORE_TEST(what_is_only_visible_costs_no_fsync),
         STORE_TEST(a_report_that_is_waited_for_is_fsynced_when_it_is_settled),
+        STORE_TEST(after_a_sync_that_failed_the_log_is_moved_into_the_database),
         STORE_TEST(concurrent_submits_share_one_fsync),
     };
 
