@@ -68,12 +68,14 @@ static int64_t call_maintain(struct work_queue *work_queue)
 /* Let some more items come together, unless this is the end. */
 static void rest_between_batches(struct work_queue *work_queue)
 {
-    int64_t until_ms = clock_mono_ms() + work_queue->spec.rest_ms;
-    bool over = work_queue->spec.rest_ms == 0;
+    int64_t until_ms;
 
-    work_queue->resting = !over;
-    while (!over && !work_queue->stopping)
-        over = !lock_wait_until(&work_queue->lock, &work_queue->wake, until_ms);
+    if (work_queue->spec.rest_ms == 0)
+        return;
+    until_ms = clock_mono_ms() + work_queue->spec.rest_ms;
+    work_queue->resting = true;
+    while (!work_queue->stopping && lock_wait_until(&work_queue->lock, &work_queue->wake, until_ms))
+        continue;
     work_queue->resting = false;
 }
 

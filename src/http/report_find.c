@@ -127,7 +127,8 @@ struct wait {
     bool ahead;     /* `next` needs the state only, which the waiter is told */
     bool unsettled; /* the report may be lost by a power cut unless it has ended */
     int seconds;
-    void *state; /* of the exchange before, and … */
+    int64_t deadline_ms; /* clock_mono_ms(): the waiter's, once the report is settled */
+    void *state;         /* of the exchange before, and … */
     void (*state_free)(void *state);
     exchange_step *otherwise; /* of the exchange, once the report is settled */
     struct waiter waiter;
@@ -270,7 +271,7 @@ static void on_report_settled(struct exchange *ex)
     wait->unsettled = false;
     ex->otherwise = wait->otherwise;
     wait->waiter.timed_out = false;
-    wait->waiter.deadline_ms += (int64_t)wait->seconds * 1000 - SETTLE_MS;
+    wait->waiter.deadline_ms = wait->deadline_ms;
     wait_find(ex);
 }
 
@@ -318,12 +319,13 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
         return NULL;
     wait->ex = ex;
     wait->seconds = seconds;
+    wait->deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000;
     wait->shares = server_shares(ex->server);
     wait->share = share_of_user(SHARE_WAITS, ex->user->id);
     wait->waiter = (struct waiter){.id = *id,
                                    .user_id = ex->user->id,
                                    .doubted = true, /* it may have ended since the check */
-                                   .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
+                                   .deadline_ms = wait->deadline_ms,
                                    .fd = exchange_socket(ex),
                                    .tls = exchange_tls(ex) != NULL,
                                    .wake = on_wake,
@@ -345,9 +347,7 @@ void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, 
 {
     struct wait *wait;
 
-    if (ex->state_free != NULL)
-        ex->state_free(ex->state);
-    ex->state_free = NULL;
+    exchange_drop_state(ex);
     wait = new_wait(ex, id, seconds);
     if (wait != NULL || seconds == 0)
         say_applied(ex, seconds);
@@ -370,7 +370,7 @@ bool report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds, 
     wait->ahead = true;
     wait->unsettled = unsettled;
     if (unsettled)
-        wait->waiter.deadline_ms -= (int64_t)seconds * 1000 - SETTLE_MS;
+        wait->waiter.deadline_ms = clock_mono_ms() + SETTLE_MS;
     wait->state = ex->state;
     wait->state_free = ex->state_free;
     ex->state = wait;

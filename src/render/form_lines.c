@@ -62,18 +62,18 @@ static bool plan_border(struct form_lines *lines)
     if (key == NULL || (*key != '\0' && strchr(",:]}", *key) != NULL))
         return false;
     buf_add_str(&lines->border, "},{");
-    return json_add_text(&lines->border, key, strlen(key)) && elements_differ(lines->part);
+    if (!json_add_text(&lines->border, key, strlen(key)))
+        return false;
+    buf_add_char(&lines->border, ':');
+    return !buf_failed(&lines->border);
 }
 
 static bool suits(struct form_lines *lines)
 {
     const struct footer_part *part = lines->part;
 
-    if (lines->spec->footer->sums_at == 0 || part->at < 0 || part->at > part->end ||
-        part->end > lines->spec->bytes || !plan_border(lines))
-        return false;
-    buf_add_char(&lines->border, ':');
-    return !buf_failed(&lines->border);
+    return lines->spec->footer->sums_at != 0 && part->at >= 0 && part->at <= part->end &&
+           part->end <= lines->spec->bytes && plan_border(lines) && elements_differ(part);
 }
 
 /* ---- lines ---- */

@@ -21,7 +21,35 @@ static void sqlite_rollback(struct store_conn *conn)
     c->holders_stale = true;
 }
 
-static bool empty_log(struct sqlite_conn *c);
+/* The log still contains the pages as they were before a deletion: move it into the database, where
+ * secure_delete has overwritten them, and truncate it. */
+static int try_to_empty_log(struct sqlite_conn *c)
+{
+    int rc;
+
+    sqlite3_busy_timeout(c->db, CHECKPOINT_PATIENCE_MS);
+    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(c->db, SQLITE_BUSY_MS);
+    if (rc != SQLITE_OK)
+        SEAM_STEP("store", "log", "kept");
+    return rc;
+}
+
+/* The database grows before the log's room is free, so the reserve is used if necessary. */
+static bool empty_log(struct sqlite_conn *c)
+{
+    int rc = try_to_empty_log(c);
+
+    while (rc != SQLITE_OK && sqlite_is_full(c, rc) &&
+           sqlite_reserve_take(c->shared, SQLITE_RESERVE_FILES)) {
+        c->whole = false;
+        rc = try_to_empty_log(c);
+    }
+    if (!c->whole)
+        c->whole = sqlite_reserve_make(c->shared);
+    c->torn = c->torn && rc != SQLITE_OK;
+    return rc == SQLITE_OK;
+}
 
 static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 {
@@ -60,36 +88,6 @@ static int sqlite_commit(struct store_conn *conn, struct err *err)
     return 0;
 }
 
-/* The log still contains the pages as they were before a deletion: move it into the database, where
- * secure_delete has overwritten them, and truncate it. */
-static int try_to_empty_log(struct sqlite_conn *c)
-{
-    int rc;
-
-    sqlite3_busy_timeout(c->db, CHECKPOINT_PATIENCE_MS);
-    rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    sqlite3_busy_timeout(c->db, SQLITE_BUSY_MS);
-    if (rc != SQLITE_OK)
-        SEAM_STEP("store", "log", "kept");
-    return rc;
-}
-
-/* The database grows before the log's room is free, so the reserve is used if necessary. */
-static bool empty_log(struct sqlite_conn *c)
-{
-    int rc = try_to_empty_log(c);
-
-    while (rc != SQLITE_OK && sqlite_is_full(c, rc) &&
-           sqlite_reserve_take(c->shared, SQLITE_RESERVE_FILES)) {
-        c->whole = false;
-        rc = try_to_empty_log(c);
-    }
-    if (!c->whole)
-        c->whole = sqlite_reserve_make(c->shared);
-    c->torn = c->torn && rc != SQLITE_OK;
-    return rc == SQLITE_OK;
-}
-
 static int64_t sqlite_maintain(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -103,7 +101,7 @@ static int64_t sqlite_maintain(struct store_conn *conn)
     c->checkpoint_ms = now;
     c->dropped = !empty_log(c);
     c->taken = false;
-    return c->dropped || !c->whole || c->torn ? CHECKPOINT_EVERY_MS : 0;
+    return c->dropped || !c->whole ? CHECKPOINT_EVERY_MS : 0;
 }
 
 /* First empty the log, which takes room that it does not need once it is in the database. Only if

@@ -453,15 +453,6 @@ static void a_probe_succeeds_and_changes_nothing(void **state)
     assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
 }
 
-static bool settled(struct fixture *f, struct guid id)
-{
-    struct store_op op = {.verb = STORE_SETTLE, .settle = {.id = id}};
-
-    assert_int_equal(run(f->store, &op), 0);
-    store_op_done(&op);
-    return op.settle.found;
-}
-
 static void a_report_that_is_waited_for_can_be_settled_while_it_is_there(void **state)
 {
     struct fixture *f = *state;
@@ -469,14 +460,14 @@ static void a_report_that_is_waited_for_can_be_settled_while_it_is_there(void **
 
     op.submit.waits = true;
     assert_int_equal(run(f->store, &op), 0);
-    assert_true(settled(f, op.submit.id));
+    assert_true(settle(f, op.submit.id));
     assert_int_equal(state_of(f, op.submit.id, f->ann), REPORT_QUEUED);
     reopen_store(f);
-    assert_true(settled(f, op.submit.id));
+    assert_true(settle(f, op.submit.id));
     tombstone(f, op.submit.id, f->ann);
-    assert_true(settled(f, op.submit.id));
+    assert_true(settle(f, op.submit.id));
     delete_row(f, op.submit.id);
-    assert_false(settled(f, op.submit.id));
+    assert_false(settle(f, op.submit.id));
 }
 
 int main(void)

@@ -245,6 +245,15 @@ MAYBE struct guid submit(struct fixture *f, int64_t user_id)
     return op.submit.id;
 }
 
+MAYBE bool settle(struct fixture *f, struct guid id)
+{
+    struct store_op op = {.verb = STORE_SETTLE, .settle = {.id = id}};
+
+    assert_int_equal(run(f->store, &op), 0);
+    store_op_done(&op);
+    return op.settle.found;
+}
+
 /* Of the user ann, in this version of its definition, or, if it is "", in any. */
 MAYBE struct guid submit_named(struct fixture *f, const char *name, const char *version)
 {
