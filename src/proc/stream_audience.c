@@ -188,6 +188,20 @@ struct known *audience_know(struct audience *audience, const struct guid *id)
     return &audience->known[audience->known_count++];
 }
 
+bool known_is_outdated(const struct known *known, const struct report *report,
+                       enum report_state state)
+{
+    if (known == NULL || !known->told)
+        return true;
+    if (!report_is_active(known->state))
+        return false; /* an end may be reported twice, if its answer was lost */
+    if (!report_is_active(state))
+        return true;
+    if (state == known->state)
+        return state == REPORT_PROCESSING && report->attempt > known->attempt;
+    return report->state == state || report->attempt > known->attempt;
+}
+
 static void remember_event(struct audience *audience, struct stream_event *event)
 {
     if (audience->memory.count == MEMORY_MAX) {
@@ -235,7 +249,7 @@ void stream_break(struct stream *stream)
     stream_wake(stream);
 }
 
-struct greeted *stream_greeted(const struct stream *stream, const struct guid *id)
+struct known *stream_greeted(const struct stream *stream, const struct guid *id)
 {
     for (size_t i = 0; i < stream->greeted_count; i++) {
         if (guid_eq(&stream->greeted[i].id, id))
@@ -244,24 +258,31 @@ struct greeted *stream_greeted(const struct stream *stream, const struct guid *i
     return NULL;
 }
 
-/* Was it part of the stream's first events? It is asked only once. */
-static bool was_greeted(struct stream *stream, const struct guid *id, enum report_state state)
+/* Did the stream's first events tell this, or what came after it? */
+static bool was_greeted(struct stream *stream, const struct news *news)
 {
-    struct greeted *found = stream_greeted(stream, id), greeted;
+    struct known *found = stream_greeted(stream, &news->id);
 
     if (found == NULL)
         return false;
-    greeted = *found;
+    if (news->report != NULL && !known_is_outdated(found, news->report, news->state))
+        return true;
     *found = stream->greeted[--stream->greeted_count];
-    return greeted.state == state;
+    return false;
 }
 
-static bool add_greeted(struct stream *stream, const struct guid *id, enum report_state state)
+static bool add_greeted(struct stream *stream, const struct news *news)
 {
-    if (!array_grow(&stream->greeted, stream->greeted_count, &stream->greeted_room,
-                    sizeof(*stream->greeted)))
-        return false;
-    stream->greeted[stream->greeted_count++] = (struct greeted){*id, state};
+    struct known *greeted = stream_greeted(stream, &news->id);
+
+    if (greeted == NULL) {
+        if (!array_grow(&stream->greeted, stream->greeted_count, &stream->greeted_room,
+                        sizeof(*stream->greeted)))
+            return false;
+        greeted = &stream->greeted[stream->greeted_count++];
+    }
+    *greeted = (struct known){
+        .id = news->id, .state = news->state, .told = true, .attempt = news->report->attempt};
     return true;
 }
 
@@ -338,8 +359,7 @@ void audience_tell(struct streams *streams, struct audience *audience, const str
     }
     LIST_FOREACH(stream, &audience->streams, entry)
     {
-        if (news->progress ||
-            (!was_over(stream, news) && !was_greeted(stream, &news->id, news->state)))
+        if (news->progress || (!was_over(stream, news) && !was_greeted(stream, news)))
             stream_push(stream, event);
     }
     if (!news->progress)
@@ -351,7 +371,7 @@ void stream_tell(struct streams *streams, struct stream *stream, const struct ne
 {
     struct stream_event *event = make_event(streams, 0, news);
 
-    if (event == NULL || !add_greeted(stream, &news->id, news->state))
+    if (event == NULL || !add_greeted(stream, news))
         stream_break(stream);
     else
         stream_push(stream, event);

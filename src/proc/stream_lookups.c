@@ -194,21 +194,6 @@ static void tell_state(struct lookup *lookup, struct audience *audience, enum re
             .id = lookup->id, .state = state, .report = &find->report, .position = find->position});
 }
 
-/* Changes that several connections wrote may arrive in another order: does the report show that
- * this change came after the last one sent? */
-static bool is_news(const struct known *known, const struct report *report, enum report_state state)
-{
-    if (known == NULL || !known->told)
-        return true;
-    if (!report_is_active(known->state))
-        return false; /* an end may be reported twice, if its answer was lost */
-    if (!report_is_active(state))
-        return true;
-    if (state == known->state)
-        return state == REPORT_PROCESSING && report->attempt > known->attempt;
-    return report->state == state || report->attempt > known->attempt;
-}
-
 /* Includes earlier moves whose notifications have not arrived yet; those will then be ignored. */
 static void on_change_found(struct lookup *lookup, struct audience *audience)
 {
@@ -218,7 +203,7 @@ static void on_change_found(struct lookup *lookup, struct audience *audience)
     bool again = known != NULL && known->told && known->state == state;
     bool ran = lookup->call.op.find.report.attempt > 0; /* otherwise it was ended in the queue */
 
-    if (!is_news(known, &lookup->call.op.find.report, state))
+    if (!known_is_outdated(known, &lookup->call.op.find.report, state))
         return;
     if (state != REPORT_QUEUED && (unknown || again))
         tell_state(lookup, audience, REPORT_QUEUED);
@@ -231,6 +216,10 @@ static void on_greeting_found(struct lookup *lookup, struct audience *audience)
 {
     const struct store_find *find = &lookup->call.op.find;
     struct known *known = audience_known(audience, &lookup->id);
+    struct news news = {.id = lookup->id,
+                        .state = find->report.state,
+                        .report = &find->report,
+                        .position = find->position};
 
     if (lookup->stream == NULL || !report_is_active(find->report.state) ||
         has_change_to_tell(lookup->streams, &lookup->id) ||
@@ -241,11 +230,12 @@ static void on_greeting_found(struct lookup *lookup, struct audience *audience)
         known = audience_know(audience, &lookup->id);
     if (known != NULL && !known->told)
         known->state = find->report.state;
-    stream_tell(lookup->streams, lookup->stream,
-                &(struct news){.id = lookup->id,
-                               .state = find->report.state,
-                               .report = &find->report,
-                               .position = find->position});
+    if (news.state != REPORT_QUEUED && find->report.submitted_ms >= lookup->stream->began_ms) {
+        news.state = REPORT_QUEUED; /* its notification has not arrived yet */
+        stream_tell(lookup->streams, lookup->stream, &news);
+        news.state = find->report.state;
+    }
+    stream_tell(lookup->streams, lookup->stream, &news);
 }
 
 static void on_missed_found(struct lookup *lookup, struct audience *audience)

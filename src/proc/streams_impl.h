@@ -61,20 +61,14 @@ struct audience {
     LIST_ENTRY(audience) entry;
 };
 
-/* A report among the first events of a stream: the change to its state may still be sent. */
-struct greeted {
-    struct guid id;
-    enum report_state state;
-};
-
 struct stream {
     struct streams *streams;
     struct audience *audience;
     struct stream_spec spec;
     struct stream_queue unsent;
-    uint64_t begun;   /* number of the last event before the stream began */
-    int64_t began_ms; /* store_now_ms() */
-    struct greeted *greeted;
+    uint64_t begun;        /* number of the last event before the stream began */
+    int64_t began_ms;      /* store_now_ms() */
+    struct known *greeted; /* reports among its first events, until a later change is sent */
     size_t greeted_count, greeted_room;
     bool started; /* the first bytes were taken */
     bool over, broken, comment;
@@ -182,14 +176,18 @@ struct known *audience_known(struct audience *audience, const struct guid *id);
 /* A new one. NULL: out of memory. It may replace the oldest one: a change of that report may then
  * be sent twice. */
 struct known *audience_know(struct audience *audience, const struct guid *id);
+/* Changes that several connections wrote may arrive in another order: does the report show that
+ * this change came after the last one sent? */
+bool known_is_outdated(const struct known *known, const struct report *report,
+                       enum report_state state);
 void audience_tell(struct streams *streams, struct audience *audience, const struct news *news);
 /* Unless that was already sent. Events of the report that were not taken, and look-ups, are
  * dropped. */
 void audience_tell_deleted(struct streams *streams, struct audience *audience,
                            const struct guid *id);
-/* Send a report that existed when the stream began. */
+/* Send a report among the first events of the stream. */
 void stream_tell(struct streams *streams, struct stream *stream, const struct news *news);
-struct greeted *stream_greeted(const struct stream *stream, const struct guid *id);
+struct known *stream_greeted(const struct stream *stream, const struct guid *id);
 void stream_push(struct stream *stream, struct stream_event *event);
 /* The stream cannot be sent what it needs: it ends, and its client reconnects. */
 void stream_break(struct stream *stream);

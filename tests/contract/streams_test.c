@@ -54,7 +54,9 @@ static void begin(struct line *line, const char *last_id)
     line->client = ends[1];
     line->len = 0;
     assert_int_equal(stream_open(line->streams, &spec, &line->stream, &err), 0);
+    lock_take(&line->streams->lock);
     line->stream->began_ms = NOW_MS; /* before its reports, as their clock says */
+    lock_release(&line->streams->lock);
 }
 
 static void end(struct line *line)
@@ -227,6 +229,57 @@ static void what_is_heard_late_is_not_told_to_a_stream_that_began_later(void **s
     close_line(line);
 }
 
+/* A stream begins between the commits of these changes and their notifications. */
+static struct store_ref begin_before_notifications(struct line *line, int64_t submitted_ms)
+{
+    struct store_op op = submit_op(line->f->ann);
+    struct store_ref ref;
+    struct guid last;
+
+    end(line);
+    store_listen(line->f->store, NULL, NULL);
+    op.submit.now_ms = submitted_ms;
+    assert_int_equal(run(line->f->store, &op), 0);
+    assert_true(claim(line->f, &ref));
+    store_listen(line->f->store, on_change, line->streams);
+    begin(line, NULL);
+    await(line, &ref.id, "\"processing\"");
+    hear(line, &ref.id, REPORT_QUEUED);
+    hear(line, &ref.id, REPORT_PROCESSING);
+    last = submit(line->f, line->f->ann);
+    await(line, &last, "queued"); /* and so they are told before */
+    tombstone(line->f, last, line->f->ann);
+    return ref;
+}
+
+static void what_a_stream_began_with_is_not_told_again_later(void **state)
+{
+    struct line *line = open_line(*state);
+    struct store_ref ref = begin_before_notifications(line, NOW_MS - DAY_MS), again;
+
+    assert_true(requeue(line->f, ref, false));
+    await(line, &ref.id, "\"queued\"");
+    assert_int_equal(count(line, &ref.id), 2);
+    assert_true(claim(line->f, &again));
+    assert_true(finish(line->f, again, REPORT_COMPLETE));
+    await(line, &ref.id, "complete");
+    assert_true(told(line, &ref.id, "\"queued\"") < told(line, &ref.id, "\"processing\""));
+    close_line(line);
+}
+
+static void a_report_that_is_submitted_while_a_stream_begins_is_told_as_queued_first(void **state)
+{
+    struct line *line = open_line(*state);
+    struct store_ref ref = begin_before_notifications(line, store_now_ms(line->f->store) + DAY_MS);
+
+    assert_true(finish(line->f, ref, REPORT_COMPLETE));
+    await(line, &ref.id, "complete");
+    assert_non_null(told(line, &ref.id, "\"queued\""));
+    assert_true(told(line, &ref.id, "\"queued\"") < told(line, &ref.id, "\"processing\""));
+    assert_int_equal(count(line, &ref.id), 3);
+    close_line(line);
+}
+
 static void a_deletion_drops_what_was_not_taken(void **state)
 {
     struct line *line = open_line(*state);
@@ -369,6 +422,8 @@ int main(void)
         STORE_TEST(a_requeued_report_is_told_as_queued_again),
         STORE_TEST(changes_that_are_heard_out_of_order_are_told_in_order),
         STORE_TEST(what_is_heard_late_is_not_told_to_a_stream_that_began_later),
+        STORE_TEST(what_a_stream_began_with_is_not_told_again_later),
+        STORE_TEST(a_report_that_is_submitted_while_a_stream_begins_is_told_as_queued_first),
         STORE_TEST(a_deletion_drops_what_was_not_taken),
         STORE_TEST(a_client_that_is_too_slow_is_cut_off),
         STORE_TEST(missed_news_are_looked_for),
