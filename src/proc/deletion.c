@@ -327,8 +327,9 @@ static bool is_under_way(struct purger *purger, const struct guid *id)
     return false;
 }
 
-/* Their own deletions finish these; whether they succeeded is checked later. Returns how many are
- * left. */
+/* Their own deletions finish these; whether they succeeded is checked later. In a shared store one
+ * that was marked just now may be under way on another node, which would be recorded in two
+ * ledgers; if that node is dead, the next retry finds it. Returns how many are left. */
 static size_t leave_out_what_is_under_way(struct purger *purger, struct store_ref *refs,
                                           size_t count)
 {
@@ -336,7 +337,7 @@ static size_t leave_out_what_is_under_way(struct purger *purger, struct store_re
 
     lock_take(&purger->lock);
     for (size_t i = 0; i < count; i++) {
-        if (is_under_way(purger, &refs[i].id))
+        if (refs[i].recent || is_under_way(purger, &refs[i].id))
             purger->unfinished = true;
         else
             refs[left++] = refs[i];
@@ -357,7 +358,8 @@ static bool is_among_refs(const struct store_ref *refs, size_t count, const stru
 /* Find reports in DELETING: returns how many there are, at most STORE_BATCH_MAX, or -E_STORE. */
 static int find_deleting(struct purger *purger, struct store_ref refs[STORE_BATCH_MAX])
 {
-    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
+    struct store_op op = {.verb = STORE_DELETING,
+                          .deleting = {.refs = refs, .recent_ms = RETRY_MS}};
     int rc = store_run(purger->spec.store, &op);
     int count = rc < 0 ? rc : (int)op.deleting.count;
 

@@ -503,15 +503,14 @@ int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows 
 
 void postgres_send_deleting(struct postgres_conn *c, struct store_deleting *arg)
 {
-    (void)arg;
-    call_run(c, PG_DELETING, value_int(STORE_BATCH_MAX));
+    call_run(c, PG_DELETING, value_int(STORE_BATCH_MAX), value_int(arg->recent_ms));
 }
 
 int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg)
 {
     for (arg->count = 0; results_next(c); arg->count++)
-        arg->refs[arg->count] =
-            (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
+        arg->refs[arg->count] = (struct store_ref){
+            .id = get_guid(c, 0), .attempt = (int)get_int(c, 1), .recent = get_bool(c, 2)};
     return 0;
 }
 

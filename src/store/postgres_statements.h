@@ -142,9 +142,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
 
 /* What is left of a report that is marked. Its `rows` contain its earlier state, for a repeated try
- * that finds it marked by a try whose answer was lost. */
+ * that finds it marked by a try whose answer was lost; its `finished_ms` is when it was marked, by
+ * the clock of the database. */
 #define POSTGRES_TOMBSTONED                                                                        \
     "state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"                         \
+    " finished_ms = " POSTGRES_CLOCK ","                                                           \
     " rows = CASE old.state WHEN 4 THEN r.rows ELSE old.state END,"                                \
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
     " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
@@ -408,9 +410,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT id, state, count(*) OVER () FROM report"                                             \
       " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                              \
       " AND ($3 IS NULL OR name = $3) AND ($4 = 0 OR submitted_ms < $4) ORDER BY seq LIMIT $5")    \
-    X(DELETING, "i",                                                                               \
-      "SELECT id, attempt FROM report r"                                                           \
-      " WHERE state = 4 AND (node IS NULL OR " POSTGRES_NODE_DIED ") LIMIT $1")                    \
+    /* What was marked later than now, before the clock was set back, is not recent: it would wait \
+     * for that time. */                                                                           \
+    X(DELETING, "ii",                                                                              \
+      "SELECT id, attempt, " POSTGRES_CLOCK " - finished_ms BETWEEN 0 AND $2 - 1 FROM report r"    \
+      " WHERE state = 4 AND (node IS NULL OR " POSTGRES_NODE_DIED ")"                              \
+      " ORDER BY finished_ms LIMIT $1")                                                            \
     X(HELD, "g",                                                                                   \
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
       " WHERE r.id = $1 AND r.state = 4) OR EXISTS (SELECT FROM transfer t"                        \

@@ -217,8 +217,7 @@ struct store_finish {
     size_t result_len;
     bool again; /* an earlier try has failed, and may still be at its commit */
     bool moved; /* out: false: the attempt has lost the report, publish nothing. If it has ended
-                 * like this already, it moves once more, as is needed after -E_STORE over a
-                 * network */
+                 * like this already, it moves once more, as -E_STORE over a network needs */
 };
 
 /* PROCESSING → QUEUED at its old place, if the report still belongs to `attempt`. */
@@ -282,10 +281,8 @@ struct store_tombstone {
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
     bool held;             /* out: in a shared store, what HELD finds after the commit */
-    bool in_row;           /* out: its result was in its row, or is one chunk, which goes with the
-                            * row: so there is no file */
-    char *name;            /* out: its type; the caller's, with room for REPORT_NAME_MAX + 1; NULL:
-                            * not requested */
+    bool in_row;           /* out: its result, in the row or one chunk, goes with it: no file */
+    char *name;            /* out: its type: REPORT_NAME_MAX + 1, the caller's; NULL: not wanted */
 };
 
 /* The least number of records in a deletion ledger. `records` 0: nothing is recorded. */
@@ -381,6 +378,7 @@ struct store_ref {
     struct guid id;
     int attempt;
     bool deleted; /* HEARTBEAT only: it is in DELETING */
+    bool recent;  /* DELETING only */
 };
 
 /* A node of a shared store lives for `lease_ms` after each HEARTBEAT, by the store's clock. After
@@ -448,10 +446,12 @@ struct store_overview {
     struct store_paused paused;
 };
 
-/* Reports in DELETING that no node holds (left by a crash). */
+/* Reports in DELETING that no node holds: left by a crash, unless, in a shared store, another node
+ * is deleting them; it marked those that are `recent` less than `recent_ms` ago. */
 struct store_deleting {
-    struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's */
+    struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's; recent ones last */
     size_t count;
+    int64_t recent_ms;
 };
 
 /* Reports of removed users, then those that have expired, oldest first, and when the next one after

@@ -200,6 +200,23 @@ static void a_deletion_knows_that_a_node_holds_the_report(void **state)
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.deleting.count, 1);
     assert_true(guid_eq(&refs[0].id, &done.id));
+    assert_false(refs[0].recent);
+}
+
+static void another_node_may_be_deleting_what_is_recent(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref, refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_DELETING,
+                          .deleting = {.refs = refs, .recent_ms = INT32_MAX}};
+
+    beat(f, "a", true);
+    ref = running_on(f, "a");
+    finish(f, ref, REPORT_COMPLETE);
+    tombstone(f, ref.id, f->ann);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.deleting.count, 1);
+    assert_true(refs[0].recent);
 }
 
 struct heard {
@@ -741,6 +758,7 @@ int main(void)
         STORE_TEST(a_node_that_was_given_up_is_told_so),
         STORE_TEST(recovery_takes_from_the_living_nothing),
         STORE_TEST(a_deletion_knows_that_a_node_holds_the_report),
+        STORE_TEST(another_node_may_be_deleting_what_is_recent),
         STORE_TEST(the_end_of_the_attempt_lets_go_of_the_report),
         STORE_TEST(the_death_of_its_node_lets_go_of_the_report),
         STORE_TEST(a_claim_repeated_with_its_token_gives_the_same_report),

@@ -584,6 +584,7 @@ static void what_is_deleting_is_known_until_it_is_dropped(void **state)
     assert_int_equal(deleting(f).count, 1);
     assert_true(guid_eq(&deleting(f).refs[0].id, &ref.id));
     assert_int_equal(deleting(f).refs[0].attempt, 1);
+    assert_false(deleting(f).refs[0].recent);
     assert_int_equal(run(f->store, &op), 0);
     assert_string_equal(user, "Ann");
     assert_int_equal(deleting(f).count, 0);

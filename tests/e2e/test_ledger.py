@@ -133,8 +133,10 @@ def test_the_deletion_of_a_running_report_that_cannot_be_recorded_is_finished_la
     assert len(records(server)) == 1
 
 
-def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering):
-    server, client = suffering("deletion.delete.unlinked=crash")
+@pytest.mark.stores(*STORES)
+def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering, store_kind):
+    place = "marked" if store_kind == "postgres-rows" else "unlinked"  # a file
+    server, client = suffering(f"deletion.delete.{place}=crash")
     reference = complete(client)
     with pytest.raises(OSError):
         client.delete(reference)
@@ -376,6 +378,57 @@ def test_each_node_writes_its_own(make_cluster):
     assert first.delete(references[0]).json()["result"] is True
     assert second.delete(references[1]).json()["result"] is True
     assert [len(records(node)) for node in cluster.nodes] == [1, 1]
+
+
+@pytest.fixture
+def watched(make_cluster, clock):
+    """Two nodes, of which the second looks all the time for what is left to be deleted; a client of the first, with a report."""
+    def make(seam):
+        cluster = make_cluster(nodes=2, row_results="0")
+        (first, second), (client, _) = cluster.nodes, cluster.clients("alice")
+        reference = complete(client)
+        for node in cluster.nodes:
+            node.stop()
+        gate = None if seam.endswith("=crash") else Gate(first, seam)
+        plan(first, gate.seam if gate else seam, trace=first.folder / "trace")
+        plan(second, trace=second.folder / "trace", clock=clock.path)
+        second.start()
+        client.url = first.start().url
+        return cluster, client, reference, gate
+
+    return make
+
+
+def test_a_node_leaves_a_deletion_to_the_living_node_that_began_it(watched):
+    """It would be recorded twice."""
+    cluster, client, reference, gate = watched("deletion.delete.unlinked")
+
+    def looks():
+        """So far, of the second; for it the deletion has begun just now, however slow the machine is."""
+        cluster.sql("UPDATE report SET finished_ms = (1000 * extract(epoch FROM clock_timestamp()))::bigint")
+        return sum(place == "store.deleting.answered" for _, place in passings(cluster.nodes[1].folder / "trace"))
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.delete, reference)
+        gate.wait()
+        before = looks()
+        poll(lambda: looks() >= before + 5, what="the next looks")
+        early = [len(records(node)) for node in cluster.nodes]
+        gate.open()
+        assert answer.result().json()["result"] is True
+    assert early == [0, 0]
+    assert [len(records(node)) for node in cluster.nodes] == [1, 0]
+
+
+@pytest.mark.parametrize("place", ["marked", "unlinked", "recorded"])
+def test_a_deletion_whose_node_was_killed_is_finished_by_another(watched, place):
+    cluster, client, reference, _ = watched(f"deletion.delete.{place}=crash")
+    with pytest.raises(OSError):
+        client.delete(reference)
+    assert cluster.nodes[0].process.wait() == DEATH
+    cluster.nodes[0].kill()
+    poll(lambda: cluster.row(reference, "state") is None, what="the end of the deletion")
+    assert [len(records(node)) for node in cluster.nodes] == [int(place == "recorded"), 1]
 
 
 def siphash(key, data):
