@@ -100,6 +100,24 @@ static void miss_all(struct streams *streams)
     lookups_post(streams);
 }
 
+/* Share a look-up that the store has not been asked yet. False: there is none. */
+static bool add_to_lookup(struct streams *streams, const struct store_change *change)
+{
+    struct lookup *lookup;
+
+    if (streams->look_count > LOOKUP_NEAR_MAX)
+        return false;
+    STAILQ_FOREACH(lookup, &streams->lookups, entry)
+    {
+        if (lookup->kind == LOOKUP_CHANGE && !lookup->asked && !lookup->dropped &&
+            lookup->later_count < LOOKUP_LATER_MAX && guid_eq(&lookup->id, &change->id)) {
+            lookup->later[lookup->later_count++] = change->state;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void record_change(struct streams *streams, struct audience *audience,
                           const struct store_change *change)
 {
@@ -110,6 +128,9 @@ static void record_change(struct streams *streams, struct audience *audience,
             audience_tell_deleted(streams, audience, &change->id);
         return;
     }
+    streams->change_count++;
+    if (add_to_lookup(streams, change))
+        return;
     lookup = streams->stopped ? NULL : add_lookup(streams, LOOKUP_CHANGE, change->user_id);
     if (lookup == NULL) {
         audience->missed = true;
@@ -117,7 +138,6 @@ static void record_change(struct streams *streams, struct audience *audience,
     }
     lookup->id = change->id;
     lookup->state = change->state;
-    streams->change_count++;
 }
 
 static void doubt_audience(struct audience *audience)
@@ -212,6 +232,15 @@ static void on_change_found(struct lookup *lookup, struct audience *audience)
     tell_state(lookup, audience, state);
 }
 
+static void on_changes_found(struct lookup *lookup, struct audience *audience)
+{
+    on_change_found(lookup, audience);
+    for (size_t i = 0; i < lookup->later_count; i++) {
+        lookup->state = lookup->later[i];
+        on_change_found(lookup, audience);
+    }
+}
+
 static void on_greeting_found(struct lookup *lookup, struct audience *audience)
 {
     const struct store_find *find = &lookup->call.op.find;
@@ -283,7 +312,7 @@ static void on_listed(struct lookup *lookup, struct audience *audience)
 static void tell_answer(struct lookup *lookup)
 {
     static void (*const found[])(struct lookup * lookup, struct audience * audience) = {
-        [LOOKUP_CHANGE] = on_change_found,     [LOOKUP_LIST] = on_listed,
+        [LOOKUP_CHANGE] = on_changes_found,    [LOOKUP_LIST] = on_listed,
         [LOOKUP_GREETING] = on_greeting_found, [LOOKUP_MISSED] = on_missed_found,
         [LOOKUP_PROGRESS] = on_progress_found,
     };

@@ -99,12 +99,18 @@ enum lookup_kind {
     LOOKUP_MISSED,   /* … sent to all, unless it is known */
     LOOKUP_PROGRESS, /* the progress of a known report */
 };
+enum {
+    LOOKUP_LATER_MAX = 3,
+    LOOKUP_NEAR_MAX = 64, /* how many look-ups are searched for one to share */
+};
 struct lookup {
     struct streams *streams;
     enum lookup_kind kind;
     int64_t user_id;
     struct guid id;
     enum report_state state;
+    enum report_state later[LOOKUP_LATER_MAX]; /* CHANGE: moves after that one */
+    size_t later_count;
     struct stream *stream; /* LIST, GREETING: NULL once the stream is closed */
     bool greets;           /* LIST */
     bool asked, answered;
