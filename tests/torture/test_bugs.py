@@ -15,6 +15,7 @@ LENGTH, SETTLE = "8s", "12"
 ROUNDS = 20  # until it is caught, each with choices of its own
 CAUGHT_BY = {  # what the report on a bug has to name
     "alive-after-delete": "is seen after it was dead",
+    "answered-before-the-disk": "is lost, nobody deleted it",
     "eleven-active": "more active than allowed",
     "kept-beside-the-spool": "something of a deleted report is left",
     "kept-in-the-store": "something of a deleted report is left",
@@ -25,6 +26,7 @@ CAUGHT_BY = {  # what the report on a bug has to name
     "resurrected-by-a-restore": "is resurrected",
 }
 OPTIONS = {  # of the bugs that only show in several nodes, by one fault, or at the end
+    "answered-before-the-disk": ["--nodes", "3", "--length", "15s", "--faults", "crash postgresql"],
     "oldest-first": ["--length", "1s", "--calm"],
     "oldest-first-in-postgresql": ["--length", "1s", "--calm", "--nodes", "3"],
     "published-by-a-loser": ["--nodes", "3", "--threads", "8", "--length", "20s",
