@@ -34,7 +34,8 @@ struct place {
     enum rank rank;
     int64_t user;
     struct guid id;
-    int posted; /* equal places keep the order in which they were posted */
+    int posted;                      /* equal places keep the order in which they were posted */
+    const struct store_claim *start; /* of a SUBMIT: NULL, or the claim that takes the report */
 };
 
 static struct place lock_place(struct store_op *op)
@@ -86,6 +87,32 @@ static int compare_places(const void *left, const void *right)
     return order != 0 ? order : a->posted - b->posted;
 }
 
+static int count_verb(const struct place *places, int count, enum store_verb verb)
+{
+    int found = 0;
+
+    for (int i = 0; i < count; i++)
+        found += places[i].op->verb == verb;
+    return found;
+}
+
+/* If there is a claim for each report that the batch submits, SUBMIT inserts them as processing,
+ * unless others are queued; the claims, which come last, then find them. */
+static void pair_claims(struct place *places, int count)
+{
+    int claim = 0;
+
+    if (count_verb(places, count, STORE_SUBMIT) > count_verb(places, count, STORE_CLAIM))
+        return;
+    for (int i = 0; i < count; i++) {
+        if (places[i].op->verb != STORE_SUBMIT)
+            continue;
+        while (places[claim].op->verb != STORE_CLAIM)
+            claim++;
+        places[i].start = &places[claim++].op->claim;
+    }
+}
+
 static int order_batch(struct work_item *batch, struct place places[NETWORK_BATCH_MAX])
 {
     int count = 0;
@@ -96,6 +123,7 @@ static int order_batch(struct work_item *batch, struct place places[NETWORK_BATC
         places[count].posted = count;
     }
     qsort(places, (size_t)count, sizeof(places[0]), compare_places);
+    pair_claims(places, count);
     return count;
 }
 
@@ -223,21 +251,12 @@ static const struct store_counted *newest_count(const struct place *places, int 
     return newest;
 }
 
-static int count_marks(const struct place *places, int count)
-{
-    int marks = 0;
-
-    for (int i = 0; i < count; i++)
-        marks += places[i].op->verb == STORE_TOMBSTONE;
-    return marks;
-}
-
 /* Ask, after the commit, which of the tombstones have to wait for a node: HELD for each. */
 static void send_held(struct postgres_conn *c, const struct place *places, int count)
 {
     struct pg_guids ids;
 
-    pg_guids_start(&ids, (size_t)count_marks(places, count));
+    pg_guids_start(&ids, (size_t)count_verb(places, count, STORE_TOMBSTONE));
     for (int i = 0; i < count; i++) {
         if (places[i].op->verb == STORE_TOMBSTONE)
             pg_guids_add(&ids, &places[i].id);
@@ -269,8 +288,10 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
 
     if (seals(places, count))
         send_hold(c);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        c->start = places[i].start;
         send_verb(c, places[i].op);
+    }
     if (seals(places, count))
         SEAM_STEP("store", "submit", "sealed");
     sodium_memzero(&c->sealing, sizeof(c->sealing));
@@ -280,7 +301,7 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
         call_run(c, PG_HASTE);
     if (kind != STORE_READ)
         call_run(c, PG_COMMIT);
-    if (count_marks(places, count) > 0)
+    if (count_verb(places, count, STORE_TOMBSTONE) > 0)
         send_held(c, places, count);
     call_sync(c);
 }
@@ -292,7 +313,7 @@ static void read_commit(struct postgres_conn *c, const struct place *places, int
         return;
     if (kind != STORE_DURABLE && !results_take(c))
         return;
-    if (results_take(c) && count_marks(places, count) > 0)
+    if (results_take(c) && count_verb(places, count, STORE_TOMBSTONE) > 0)
         read_held(c, places, count);
 }
 

@@ -57,6 +57,7 @@ static bool prepare_statement(struct postgres_conn *c, enum postgres_statement w
     char name[12];
     int count = (int)strlen(types);
 
+    CHECK(count <= POSTGRES_PARAMETERS_MAX);
     for (int i = 0; i < count; i++)
         oids[i] = type_of(types[i]);
     snprintf(name, sizeof(name), "%d", which);

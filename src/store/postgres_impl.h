@@ -18,7 +18,7 @@ enum postgres_statement {
         PG_COUNT
 };
 
-enum { POSTGRES_PARAMETERS_MAX = 15, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+enum { POSTGRES_PARAMETERS_MAX = 19, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const postgres_migrations[];
@@ -58,13 +58,14 @@ struct postgres_conn {
     bool fresh;                   /* that was a moment ago: it need not show that it is there */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */
-    bool again;                    /* it may have been committed before */
-    bool sent;                     /* it writes, and more of it was sent than its BEGIN */
-    bool blind;                    /* what no key opens is given as not there */
-    struct erase_key sealing;      /* what SUBMIT seals with */
-    enum postgres_trouble trouble; /* sticky */
-    struct err err;                /* of the trouble, or why a verb was refused */
-    PGresult *result;              /* what is being read */
+    bool again;                      /* it may have been committed before */
+    bool sent;                       /* it writes, and more of it was sent than its BEGIN */
+    bool blind;                      /* what no key opens is given as not there */
+    struct erase_key sealing;        /* what SUBMIT seals with */
+    const struct store_claim *start; /* of the SUBMIT that is being sent: NULL, or what takes it */
+    enum postgres_trouble trouble;   /* sticky */
+    struct err err;                  /* of the trouble, or why a verb was refused */
+    PGresult *result;                /* what is being read */
     int row;
 };
 

@@ -22,9 +22,8 @@ void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
 {
     if (arg->node != NULL)
         send_transfer(c, arg);
-
-    call_run(c, PG_FIND, value_guid(&arg->id), value_int(arg->user_id),
-             value_bool(arg->want_parameters), value_bool(arg->want_result), value_access(arg->as));
+    call_run(c, arg->want_result ? PG_FIND_RESULT : PG_FIND, value_guid(&arg->id),
+             value_int(arg->user_id), value_bool(arg->want_parameters), value_access(arg->as));
 }
 
 /* Like a file, but it need not be fetched after this. Without it, the spool says what is missing.

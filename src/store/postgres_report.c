@@ -1,8 +1,11 @@
 /* src/store/postgres_report.c -- a report's life in PostgreSQL: submit, claim, finish, delete. */
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+#include "core/definition.h"
 #include "store/postgres_impl.h"
 
 /* ---- rows ---- */
@@ -122,12 +125,45 @@ static void send_key_forget(struct postgres_conn *c, const struct store_submit *
              mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
+static const char *next_line(const char *line)
+{
+    const char *end = strchr(line, '\n');
+
+    return end != NULL ? end + 1 : NULL;
+}
+
+/* Find the report among the lines of the claim's offer, and copy its source. False: only CLAIM says
+ * whether it may start. */
+static bool find_in_offer(const struct store_claim *claim, const struct store_submit *arg,
+                          char ret_source[DEFINITION_NAME_MAX + 1])
+{
+    const char *line = claim->offer, *source = claim->sources;
+    char wanted[REPORT_NAME_MAX + STORE_VERSION_TEXT + 3];
+    int len = snprintf(wanted, sizeof(wanted), "%s %s\n", arg->name, arg->version);
+
+    while (line != NULL && source != NULL && strncmp(line, wanted, (size_t)len) != 0) {
+        line = next_line(line);
+        source = next_line(source);
+    }
+    if (line == NULL || source == NULL || strcspn(source, "\n") > DEFINITION_NAME_MAX)
+        return false;
+    snprintf(ret_source, DEFINITION_NAME_MAX + 1, "%.*s", (int)strcspn(source, "\n"), source);
+    for (size_t i = 0; i < claim->limit_count; i++) {
+        if (str_eq(claim->limits[i].source, ret_source))
+            return false;
+    }
+    return true;
+}
+
 /* Makes a key, and sends it wrapped, with all that it seals. */
 static void send_row(struct postgres_conn *c, const struct store_submit *arg)
 {
     uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
     uint8_t key_mac[KEYRING_MAC_BYTES], request_mac[KEYRING_MAC_BYTES];
     struct store_value idempotency[] = {value_null(), value_null(), value_null()};
+    char source[DEFINITION_NAME_MAX + 1];
+    const struct store_claim *start =
+        c->start != NULL && find_in_offer(c->start, arg, source) ? c->start : NULL;
 
     randombytes_buf(key, sizeof(key));
     keyring_wrap(&c->sealing, &arg->id, key, wrapped);
@@ -141,7 +177,11 @@ static void send_row(struct postgres_conn *c, const struct store_submit *arg)
              value_sealed(c, key, KEYRING_PARAMETERS, arg->parameters, strlen(arg->parameters)),
              idempotency[0], idempotency[1], idempotency[2], value_int(arg->active_limit),
              value_text(*arg->version != '\0' ? arg->version : NULL), value_int(c->sealing.number),
-             value_blob(wrapped, sizeof(wrapped)), value_access(arg->as));
+             value_blob(wrapped, sizeof(wrapped)), value_access(arg->as),
+             value_text(start != NULL ? start->node : NULL),
+             value_guid(start != NULL ? &start->token : NULL),
+             value_text(start != NULL ? source : NULL),
+             value_int(start != NULL ? start->running_limit : 0));
     sodium_memzero(key, sizeof(key));
 }
 

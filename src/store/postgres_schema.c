@@ -261,13 +261,155 @@ static const char migration_14[] =
     "  operator boolean NOT NULL"
     ")";
 
+/* For each definition, the first three users with nothing running: three, since a row of `waiting`
+ * may be older than the user's turn. */
+#define USERS_AT_REST                                                                              \
+    "SELECT f.user_id FROM unnest(may_start) AS o (wanted) CROSS JOIN LATERAL"                     \
+    "  (SELECT w.user_id, q.seq FROM waiting w CROSS JOIN LATERAL"                                 \
+    "    (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                          \
+    "      AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                          \
+    "    WHERE w.wanted = o.wanted AND w.user_id <> ALL (running)"                                 \
+    "    ORDER BY w.turn, w.first_seq LIMIT 3) AS f"                                               \
+    "  GROUP BY f.user_id ORDER BY"                                                                \
+    "  coalesce((SELECT number FROM turn t WHERE t.user_id = f.user_id), 0), min(f.seq)"
+#define USERS_AT_WORK                                                                              \
+    "SELECT user_id FROM unnest(running) AS u (user_id) WHERE user_id <> ALL (limited)"            \
+    "  GROUP BY user_id ORDER BY count(*),"                                                        \
+    "  coalesce((SELECT number FROM turn t WHERE t.user_id = u.user_id), 0)"
+/* The oldest report that may start of the first of the users, unless another batch has locked it.
+ */
+#define CHOOSE_OF(users)                                                                           \
+    "SELECT r.seq, r.user_id, h.source, r.xmin AS writer INTO chosen"                              \
+    "  FROM unnest(ARRAY(" users ")) AS u (user_id) CROSS JOIN LATERAL"                            \
+    "  (SELECT q.seq, o.source FROM waiting w"                                                     \
+    "    JOIN unnest(may_start, sources_of) AS o (wanted, source) ON o.wanted = w.wanted"          \
+    "    CROSS JOIN LATERAL (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"       \
+    "      AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                          \
+    "    WHERE w.user_id = u.user_id ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"              \
+    "  (SELECT seq, user_id, xmin FROM report WHERE seq = h.seq AND state = 0"                     \
+    "    FOR NO KEY UPDATE SKIP LOCKED) AS r LIMIT 1;"
+#define CHOOSE_AT_REST CHOOSE_OF(USERS_AT_REST)
+#define CHOOSE_AT_WORK CHOOSE_OF(USERS_AT_WORK)
+
+/* 15: what starts next (decision 0020), for PG_CLAIM. A function runs only those statements that a
+ * claim needs, and each of them sees what was committed before it. */
+static const char migration_15[] =
+    "CREATE FUNCTION claim(of_node text, of_token uuid, now_ms bigint, offer text, sources text,"
+    "  limits text, running_limit bigint) RETURNS SETOF report LANGUAGE plpgsql AS $claim$"
+    "#variable_conflict use_column\n"
+    "DECLARE"
+    "  may_start text[] := string_to_array(offer, E'\\n');"
+    "  sources_of text[] := string_to_array(sources, E'\\n');"
+    "  running bigint[];" /* the user of each */
+    "  closed text[];"    /* sources */
+    "  mine bigint;" /* inserted for it by SUBMIT, or by an earlier try whose answer was lost */
+    "  limited bigint[];"
+    "  chosen record;"
+    "  turn_number bigint;"
+    "  locked text[];"
+    "  removed bigint;"
+    "BEGIN"
+    "  SELECT coalesce(array_agg(user_id), '{}'), ARRAY(SELECT source FROM paused),"
+    "    max(seq) FILTER (WHERE node = of_node AND token = of_token AND state = 1)"
+    "    INTO running, closed, mine FROM report WHERE node IS NOT NULL;"
+    "  IF mine IS NOT NULL THEN"
+    "    SELECT seq, user_id, xmin AS writer INTO chosen FROM report WHERE seq = mine;"
+    "    IF chosen.writer IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid THEN"
+    "      PERFORM set_config('reportd.claimed', 'x', true);"
+    "      RETURN QUERY SELECT * FROM report WHERE seq = mine;"
+    "      RETURN;"
+    "    ELSIF closed <> '{}' THEN" /* something was paused since the SUBMIT */
+    "      WITH moved AS (UPDATE report SET state = 0, attempt = 0, started_ms = 0, node = NULL,"
+    "        token = NULL, source = NULL WHERE seq = mine " POSTGRES_MOVED ") " POSTGRES_WAITS ";"
+    "      mine := NULL;"
+    "      running := ARRAY(SELECT user_id FROM report WHERE node IS NOT NULL);"
+    "    END IF;"
+    "  END IF;"
+    "  IF mine IS NULL THEN"
+    "    IF limits <> '' THEN"
+    "      closed := closed || ARRAY(SELECT l.source FROM (SELECT split_part(x, ' ', 1)::bigint"
+    "        AS most, substr(x, strpos(x, ' ') + 1) AS source"
+    "        FROM unnest(string_to_array(limits, E'\\n')) AS x WHERE x <> '') AS l"
+    "        WHERE (SELECT count(*) FROM report r WHERE r.node IS NOT NULL"
+    "          AND r.source = l.source) >= l.most);"
+    "    END IF;"
+    "    IF closed && ARRAY['', '@' || of_node] THEN"
+    "      RETURN;"
+    "    END IF;"
+    "    IF offer IS NULL THEN"
+    "      may_start := ARRAY(SELECT DISTINCT wanted FROM waiting);"
+    "    ELSIF closed <> '{}' THEN"
+    "      SELECT array_agg(o.wanted), array_agg(o.source) INTO may_start, sources_of"
+    "        FROM unnest(may_start, sources_of) AS o (wanted, source)"
+    "        WHERE o.source IS NULL OR o.source <> ALL (closed);"
+    "    END IF;"
+    "    " CHOOSE_AT_REST "    IF NOT FOUND THEN"
+    "      limited := ARRAY(SELECT r.user_id FROM (SELECT user_id, count(*) AS n"
+    "        FROM unnest(running) AS u (user_id) GROUP BY user_id) AS r"
+    "        LEFT JOIN account a ON a.id = r.user_id"
+    "        WHERE r.n >= coalesce(nullif(a.running_limit, 0), nullif(claim.running_limit, 0)));"
+    "      " CHOOSE_AT_WORK "    END IF;"
+    /* What other batches have locked at the moment, and what nodes of the previous version have
+     * queued. */
+    "    IF NOT FOUND THEN"
+    "      SELECT h.seq, h.user_id, o.source, h.xmin AS writer INTO chosen"
+    "        FROM unnest(may_start, sources_of) AS o (wanted, source) CROSS JOIN LATERAL"
+    "        (SELECT seq, user_id, xmin FROM report WHERE state = 0"
+    "          AND " POSTGRES_WANTED " = o.wanted AND user_id <> ALL (limited)"
+    "          ORDER BY seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS h"
+    "        WHERE o.wanted IS NOT NULL ORDER BY h.seq LIMIT 1;"
+    "    END IF;"
+    "    IF NOT FOUND THEN"
+    "      RETURN;"
+    "    END IF;"
+    "  END IF;"
+    "  turn_number := nextval('start_number');"
+    "  INSERT INTO turn VALUES (chosen.user_id, turn_number)"
+    "    ON CONFLICT (user_id) DO UPDATE SET number = "
+    "excluded.number;"
+    "  IF mine IS NOT NULL THEN"
+    "    RETURN QUERY SELECT * FROM report WHERE seq = mine;"
+    "    RETURN;"
+    "  END IF;"
+    "  RETURN QUERY UPDATE report r SET state = 1, node = "
+    "of_node, token = of_token,"
+    "    started_ms = now_ms, source = "
+    "coalesce(chosen.source, r.source), attempt = r.attempt "
+    "+ 1"
+    "    WHERE r.seq = chosen.seq RETURNING r.*;"
+    /* If this transaction submitted it, a crash loses both or
+       none, so HASTE may do its work. */
+    "  IF chosen.writer IS DISTINCT FROM "
+    "pg_current_xact_id()::xid THEN"
+    "    PERFORM set_config('reportd.claimed', 'x', true);"
+    "  END IF;"
+    /* Once a row is locked, a submit that enters it again
+       waits, or is seen. */
+    "  locked := ARRAY(SELECT wanted FROM waiting WHERE "
+    "user_id = chosen.user_id"
+    "    FOR UPDATE SKIP LOCKED);"
+    "  DELETE FROM waiting w WHERE w.user_id = "
+    "chosen.user_id AND w.wanted = ANY (locked)"
+    "    AND NOT EXISTS (SELECT FROM report q WHERE q.state "
+    "= 0 AND q.user_id = w.user_id"
+    "      AND coalesce(q.definition, q.name) COLLATE \"C\" "
+    "= w.wanted);"
+    "  GET DIAGNOSTICS removed = ROW_COUNT;"
+    "  IF removed < cardinality(locked) THEN"
+    "    UPDATE waiting w SET turn = turn_number"
+    "      WHERE w.user_id = chosen.user_id AND w.wanted = "
+    "ANY (locked);"
+    "  END IF;"
+    "END $claim$;";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {
-    migration_1, migration_2, migration_3,  migration_4,  migration_5,  migration_6,  migration_7,
-    migration_8, migration_9, migration_10, migration_11, migration_12, migration_13, migration_14};
+const char *const postgres_migrations[] = {migration_1,  migration_2,  migration_3,  migration_4,
+                                           migration_5,  migration_6,  migration_7,  migration_8,
+                                           migration_9,  migration_10, migration_11, migration_12,
+                                           migration_13, migration_14, migration_15};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -92,10 +92,8 @@ struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPOR
 void call_values(struct postgres_conn *c, enum postgres_statement which,
                  const struct store_value *values)
 {
-    static const int binary[POSTGRES_PARAMETERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1,
-                                                        1, 1, 1, 1, 1, 1, 1};
     const char *data[POSTGRES_PARAMETERS_MAX];
-    int lengths[POSTGRES_PARAMETERS_MAX], count = 0;
+    int lengths[POSTGRES_PARAMETERS_MAX], binary[POSTGRES_PARAMETERS_MAX], count = 0;
     uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */
     char name[12];
 
@@ -106,6 +104,7 @@ void call_values(struct postgres_conn *c, enum postgres_statement which,
         CHECK(count < POSTGRES_PARAMETERS_MAX);
         data[count] = value->data;
         lengths[count] = value->len;
+        binary[count] = 1;
         if (value->kind == VALUE_INT) {
             numbers[count] = htobe64((uint64_t)value->number);
             data[count] = (const char *)&numbers[count];

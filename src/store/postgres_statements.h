@@ -127,6 +127,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     "   ELSE greatest(1, (SELECT reltuples FROM pg_class WHERE oid = 'report_turn'::regclass)"     \
     "   / n) END)::bigint FROM rounds, turns)"
 
+/* $1 the report, $2 its user, $3 whether its parameters are wanted, $4, $5 and $6 the session. */
+#define POSTGRES_FIND(position, result)                                                            \
+    "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END, " position     \
+    ", r.result_sealed, CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END, " result                       \
+    " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                    \
+    " AND r.state <> 4 AND " POSTGRES_ACCESS_IS("$4", "$5", "$6")
+
 #define POSTGRES_STRAY_LEASES "6" /* STORE_STRAY_LEASES */
 #define POSTGRES_SWEEP_MAX "1000" /* STORE_SWEEP_MAX */
 
@@ -219,24 +226,34 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(KEY_FORGET, "ixi",                                                                           \
       "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
-    X(SUBMIT, "giitxxxiitixggi",                                                                   \
+    /* `start`: whether it is processing from the beginning, by $16 the node with $17 the token of \
+     * a claim and $18 its source. The claim that follows in the batch confirms that. */           \
+    X(SUBMIT, "giitxxxiitixggitgti",                                                               \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
       "   WHERE user_id = $2 AND key_mac = $6 AND id <> $1),"                                      \
+      " start AS MATERIALIZED (SELECT $16 IS NOT NULL AND NOT EXISTS (SELECT FROM paused)"         \
+      "   AND NOT EXISTS (SELECT FROM report WHERE state = 0) AS now),"                            \
       " added AS (INSERT INTO report (id, user_id, state, slot, submitted_ms, name,"               \
       "   sealed_parameters, key_mac, request_mac, key_expires_ms, definition,"                    \
-      "   key_number, wrapped_key)"                                                                \
-      "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10, $11, $12"            \
-      "   FROM account a WHERE a.id = $2 AND " POSTGRES_MAY_RUN(                                   \
+      "   key_number, wrapped_key, attempt, started_ms, node, token, source)"                      \
+      "   SELECT $1, a.id, s.now::int, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10, $11, $12,"  \
+      "   s.now::int, s.now::int * $3, CASE WHEN s.now THEN $16 END, CASE WHEN s.now THEN $17 "    \
+      "END,"                                                                                       \
+      "   CASE WHEN s.now THEN $18 END"                                                            \
+      "   FROM account a CROSS JOIN LATERAL (SELECT now AND"                                       \
+      "     coalesce(nullif(a.running_limit, 0), nullif($19, 0)) IS NULL AS now FROM start) AS s"  \
+      "   WHERE a.id = $2 AND " POSTGRES_MAY_RUN(                                                  \
           "a", "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                        \
                      "   AND NOT EXISTS (SELECT FROM known)"                                       \
                      "   AND " POSTGRES_ACCESS_IS(                                                 \
                          "$13", "$14",                                                             \
                          "$15") "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot)" \
-                                "     < coalesce(CASE WHEN $13 IS NOT NULL"                        \
-                                "       THEN nullif(a.active_limit, 0) END, $9)"                   \
+                                "     < coalesce(CASE WHEN $13 IS NOT NULL THEN "                  \
+                                "nullif(a.active_limit, 0) END, $9)"                               \
                                 "   " POSTGRES_MOVED                                               \
-                                "), moved AS (SELECT * FROM added), waits AS (" POSTGRES_WAITS ")" \
+                                ", state), moved AS (SELECT * FROM added WHERE state = 0),"        \
+                                " waits AS (" POSTGRES_WAITS ")"                                   \
                                 " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT "  \
                                 "FROM mine) THEN 0"                                                \
                                 "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"               \
@@ -253,86 +270,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     /* So that two claims never count the same user as the one with the fewest running: after this \
      * lock a claim waits for no other. */                                                         \
     X(CLAIM_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -4)")                             \
-    /* `fresh`: for each definition that is offered and may start, the first three users with      \
-     * nothing running; three, since a row of `waiting` may be older than the user's turn. Only if \
-     * there are none: users with something running. `other`: what other batches have locked at    \
-     * the moment, and what nodes of the previous version have queued. `by`: the transaction that  \
-     * submitted it; if that is this one, a crash loses both or none, so HASTE may do its work. */ \
+    /* See the function in postgres_schema.c. */                                                   \
     X(CLAIM, "tgittti",                                                                            \
-      "WITH mine AS MATERIALIZED (SELECT seq FROM report"                                          \
-      "   WHERE node = $1 AND token = $2 AND state = 1),"                                          \
-      " running AS MATERIALIZED (SELECT user_id, count(*) AS n FROM report"                        \
-      "   WHERE " POSTGRES_RUNNING " GROUP BY user_id),"                                           \
-      " closed AS MATERIALIZED (SELECT source FROM paused UNION ALL SELECT l.source FROM"          \
-      "   (SELECT split_part(x, ' ', 1)::bigint AS most, substr(x, strpos(x, ' ') + 1) AS source"  \
-      "     FROM unnest(string_to_array($6, E'\\n')) AS x WHERE x <> '') AS l"                     \
-      "   WHERE (SELECT count(*) FROM report r WHERE " POSTGRES_RUNNING                            \
-      "     AND r.source = l.source) >= l.most),"                                                  \
-      " offer AS (SELECT wanted, source FROM unnest(string_to_array($4, E'\\n'),"                  \
-      "   string_to_array($5, E'\\n')) AS o (wanted, source)"                                      \
-      "   UNION ALL SELECT DISTINCT wanted, NULL FROM waiting WHERE $4 IS NULL),"                  \
-      " open AS MATERIALIZED (SELECT wanted, source FROM offer o"                                  \
-      "   WHERE NOT EXISTS (SELECT FROM mine)"                                                     \
-      "   AND wanted IS NOT NULL"                                                                  \
-      "   AND NOT EXISTS (SELECT FROM closed c"                                                    \
-      "     WHERE c.source IN ('', '@' || $1) OR c.source = o.source)),"                           \
-      " limited AS MATERIALIZED (SELECT r.user_id FROM running r LEFT JOIN account a"              \
-      "   ON a.id = r.user_id WHERE r.n >= coalesce(nullif(a.running_limit, 0), nullif($7, 0))),"  \
-      " fresh AS MATERIALIZED (SELECT f.user_id, f.seq FROM open o CROSS JOIN LATERAL"             \
-      "   (SELECT w.user_id, q.seq FROM waiting w CROSS JOIN LATERAL"                              \
-      "     (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                       \
-      "       AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                       \
-      "     WHERE w.wanted = o.wanted AND w.user_id <> ALL (ARRAY(SELECT user_id FROM running))"   \
-      "     ORDER BY w.turn, w.first_seq LIMIT 3) AS f),"                                          \
-      " busy AS (SELECT user_id, n FROM running WHERE NOT EXISTS (SELECT FROM fresh)"              \
-      "   AND EXISTS (SELECT FROM open) AND user_id NOT IN (SELECT user_id FROM limited)),"        \
-      " users AS (SELECT c.user_id, c.n, c.seq,"                                                   \
-      "   coalesce((SELECT number FROM turn t WHERE t.user_id = c.user_id), 0) AS number FROM"     \
-      "   (SELECT user_id, 0 AS n, min(seq) AS seq FROM fresh GROUP BY user_id"                    \
-      "     UNION ALL SELECT user_id, n, 0 FROM busy) AS c),"                                      \
-      " next AS MATERIALIZED (SELECT r.seq, h.source, r.xmin FROM"                                 \
-      "   (SELECT user_id FROM users ORDER BY n, number, seq) AS u CROSS JOIN LATERAL"             \
-      "   (SELECT q.seq, o.source FROM waiting w JOIN open o ON o.wanted = w.wanted"               \
-      "     CROSS JOIN LATERAL"                                                                    \
-      "     (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                       \
-      "       AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                       \
-      "     WHERE w.user_id = u.user_id ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"           \
-      "   (SELECT seq, xmin FROM report WHERE seq = h.seq AND state = 0"                           \
-      "     FOR NO KEY UPDATE SKIP LOCKED) AS r LIMIT 1),"                                         \
-      " other AS MATERIALIZED (SELECT h.seq, o.source, h.xmin FROM open o CROSS JOIN LATERAL"      \
-      "   (SELECT seq, xmin FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"        \
-      "     AND user_id <> ALL (ARRAY(SELECT user_id FROM limited))"                               \
-      "     ORDER BY seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS h"                              \
-      "   WHERE NOT EXISTS (SELECT FROM next) ORDER BY h.seq LIMIT 1),"                            \
-      " chosen AS MATERIALIZED (SELECT seq, NULL AS source, NULL::xid AS by FROM mine"             \
-      "   UNION ALL SELECT * FROM next UNION ALL SELECT * FROM other),"                            \
-      " taken AS (UPDATE report r SET state = 1, node = $1, token = $2, started_ms = $3,"          \
-      "   source = coalesce(c.source, r.source),"                                                  \
-      "   attempt = r.attempt + CASE r.state WHEN 0 THEN 1 ELSE 0 END"                             \
-      "   FROM chosen c WHERE r.seq = c.seq RETURNING r.*, c.by),"                                 \
-      " started AS MATERIALIZED (SELECT user_id, seq, nextval('start_number') AS number FROM "     \
-      "taken"                                                                                      \
-      "   WHERE NOT EXISTS (SELECT FROM mine)),"                                                   \
-      " turned AS (INSERT INTO turn SELECT user_id, number FROM started"                           \
-      "   ON CONFLICT (user_id) DO UPDATE SET number = excluded.number),"                          \
-      " seen AS MATERIALIZED (SELECT w.user_id, w.wanted, w.version, s.number, EXISTS"             \
-      "   (SELECT FROM report q WHERE q.state = 0 AND q.user_id = w.user_id"                       \
-      "     AND coalesce(q.definition, q.name) COLLATE \"C\" = w.wanted"                           \
-      "     AND q.seq <> s.seq) AS more"                                                           \
-      "   FROM started s JOIN waiting w ON w.user_id = s.user_id),"                                \
-      " held AS MATERIALIZED (SELECT w.user_id, w.wanted, s.number, s.more FROM seen s"            \
-      "   JOIN waiting w ON w.user_id = s.user_id AND w.wanted = s.wanted"                         \
-      "   AND w.version = s.version FOR UPDATE OF w SKIP LOCKED),"                                 \
-      " later AS (UPDATE waiting w SET turn = h.number FROM held h"                                \
-      "   WHERE h.more AND w.user_id = h.user_id AND w.wanted = h.wanted),"                        \
-      " emptied AS (DELETE FROM waiting w USING held h"                                            \
-      "   WHERE NOT h.more AND w.user_id = h.user_id AND w.wanted = h.wanted)"                     \
-      " SELECT " POSTGRES_REPORT_COLUMNS                                                           \
+      "SELECT " POSTGRES_REPORT_COLUMNS                                                            \
       ", r.sealed_parameters, a.name, r.definition = '', " POSTGRES_MAY_RUN(                       \
-          "a", "r.name") ", CASE WHEN r.by = pg_current_xact_id_if_assigned()::xid THEN ''"        \
-                         " ELSE set_config('reportd.claimed', 'x', true) END"                      \
-                         " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
-                         "ON false")                                                               \
+          "a", "r.name") " FROM claim($1, $2, $3, $4, $5, $6, $7) r"                               \
+                         " JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")      \
     /* Uses the index, whatever the planner estimates about the number of queued reports. */       \
     X(QUEUED, "",                                                                                  \
       "SELECT (SELECT seq FROM report WHERE state = 0 ORDER BY seq LIMIT 1) IS NOT NULL")          \
@@ -509,15 +452,15 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " ORDER BY state LIMIT $2")                                                                  \
     /* ---- reading ---- */                                                                        \
     /* A result of at most 64 KiB, as `row_results`, is one chunk. */                              \
-    X(FIND, "gibbggi",                                                                             \
-      "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
-      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
-      " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END,"                                               \
-      " CASE WHEN $4 AND r.state = 2 THEN (SELECT data FROM result_chunk t WHERE t.report_id = "   \
-      "r.id"                                                                                       \
-      "   AND t.attempt = r.attempt AND t.number = 0 AND octet_length(t.data) <= 65536) END"       \
-      " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
-      " AND r.state <> 4 AND " POSTGRES_ACCESS_IS("$5", "$6", "$7"))                               \
+    /* The plan of a position has 40 nodes, which are prepared although few reports are queued. */ \
+    X(FIND, "gibggi",                                                                              \
+      POSTGRES_FIND("CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END", "NULL::bytea"))   \
+    X(FIND_RESULT, "gibggi",                                                                       \
+      POSTGRES_FIND(                                                                               \
+          "0::bigint",                                                                             \
+          "(SELECT data FROM result_chunk t"                                                       \
+          " WHERE r.state = 2 AND t.report_id = r.id AND t.attempt = r.attempt AND t.number = 0"   \
+          " AND octet_length(t.data) <= 65536)"))                                                  \
     /* One statement, so that page and total are from the same moment. */                          \
     X(LIST, "iiiiti",                                                                              \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \

@@ -21,7 +21,7 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     if (arg->found) {
         sqlite_read_report(&q, &arg->report);
         report_take_parameters(&arg->report, sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT));
-        if (arg->report.state == REPORT_QUEUED)
+        if (arg->report.state == REPORT_QUEUED && !arg->want_result)
             arg->position = sqlite_queue_position(conn, arg->report.user_id,
                                                   sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1));
         arg->report.sealed = !sql_is_null(&q, SQLITE_REPORT_COLUMN_COUNT + 2);

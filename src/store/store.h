@@ -245,7 +245,7 @@ struct store_find {
     struct report report; /* out: rows and bytes are the progress while PROCESSING; with its key */
     void *result;         /* out: yours if you set it to NULL; NULL: not requested, or not there */
     size_t result_len;
-    int64_t position; /* out: 1 = next, while QUEUED; else 0 */
+    int64_t position; /* out: 1 = next, while QUEUED, unless the result is wanted; else 0 */
 };
 
 /* A user's reports, newest first; or, if user_id is 0, those of all users, with user_name. */

@@ -230,6 +230,117 @@ static void every_user_has_as_many_starts_as_the_others(void **state)
     assert_true(jain(s.starts) >= 0.99);
 }
 
+/* ---- a submit and its claim in one transaction ---- */
+
+/* The report that is claimed; zero: none. `between` may be posted between them: NULL is nothing. */
+static struct guid claimed_with(struct fixture *f, struct store_op *submit, struct store_claim arg,
+                                const struct store_op *between)
+{
+    struct store_op ops[3] = {*submit, {.verb = STORE_CLAIM, .claim = arg}};
+    struct store_op *claim = &ops[1];
+    struct guid claimed = {0};
+
+    if (between != NULL) {
+        ops[2] = ops[1];
+        ops[1] = *between;
+        claim = &ops[2];
+    }
+    ops[0].submit.active_limit = 1000;
+    snprintf(ops[0].submit.version, sizeof(ops[0].submit.version), "1");
+    claim->claim.node = "here";
+    claim->claim.now_ms = NOW_MS;
+    claim->claim.token = guid_new();
+    if (arg.offer == NULL) {
+        claim->claim.offer = "Accounts\nAccounts 1\nBalance\nBalance 1\n";
+        claim->claim.sources = "bank\nbank\nshop\nshop\n";
+    }
+    run_as_one_batch(f, ops, between != NULL ? 3 : 2);
+    assert_int_equal(ops[0].submit.outcome, SUBMIT_ACCEPTED);
+    if (claim->claim.found) {
+        assert_int_equal(claim->claim.report.attempt, 1);
+        claimed = claim->claim.report.id;
+    }
+    store_op_done(claim);
+    return claimed;
+}
+
+static bool starts_with_its_submit(struct fixture *f, int64_t user_id, struct store_claim arg,
+                                   const struct store_op *between)
+{
+    struct store_op op = submit_op(user_id);
+    struct guid claimed = claimed_with(f, &op, arg, between);
+    struct store_op look = {.verb = STORE_FIND, .find.id = op.submit.id};
+    bool started = guid_eq(&claimed, &op.submit.id);
+
+    assert_int_equal(run(f->store, &look), 0);
+    assert_int_equal(look.find.report.state, started ? REPORT_PROCESSING : REPORT_QUEUED);
+    assert_int_equal(look.find.report.attempt, started);
+    assert_int_equal(look.find.report.started_ms, started ? NOW_MS : 0);
+    store_op_done(&look);
+    return started;
+}
+
+static void a_submit_and_its_claim_are_one_start(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op again = {.verb = STORE_CLAIM};
+    struct store_ref ref = {.attempt = 1};
+    struct store_op op = submit_op(f->ann);
+    struct guid next;
+
+    ref.id = claimed_with(f, &op, (struct store_claim){0}, NULL);
+    assert_true(guid_eq(&ref.id, &op.submit.id));
+    if (f->backend->holds_bytes == NULL) { /* PostgreSQL: no version of the row was queued */
+        char *place = postgres_server_text("SELECT ctid FROM reportd.report");
+
+        assert_string_equal(place, "(0,1)\n");
+        free(place);
+    }
+    again.claim = (struct store_claim){.node = "here", .now_ms = NOW_MS};
+    assert_int_equal(run(f->store, &again), 0);
+    assert_false(again.claim.found);
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    submit(f, f->ann);
+    next = submit(f, f->bob); /* it was ann's turn */
+    assert_next(f, next);
+}
+
+static void what_is_queued_comes_before_a_submit_with_its_claim(void **state)
+{
+    struct fixture *f = *state;
+    struct guid first = submit(f, f->bob), claimed;
+    struct store_op op = submit_op(f->ann);
+
+    claimed = claimed_with(f, &op, (struct store_claim){0}, NULL);
+    assert_true(guid_eq(&claimed, &first));
+    assert_next(f, op.submit.id);
+}
+
+static void a_submit_with_its_claim_keeps_to_pauses_and_limits(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_op all = {.verb = STORE_PAUSE, .pause = {.paused = true}};
+    const struct store_op bank = {.verb = STORE_PAUSE, .pause = {.paused = true, .source = "bank"}};
+    const struct store_limit one = {.source = "shop", .max_running = 1};
+    const struct store_claim any = {0}, limited = {.limits = &one, .limit_count = 1},
+                             few = {.running_limit = 1};
+    struct store_ref ref;
+
+    assert_false(starts_with_its_submit(f, f->ann, any, &all));
+    assert_false(claim(f, &ref));
+    pause_source(f, NULL, false);
+    assert_true(claim(f, &ref));
+    assert_int_equal(ref.attempt, 1);
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(starts_with_its_submit(f, f->ann, any, &bank));
+    pause_source(f, "bank", false);
+    assert_false(starts_with_its_submit(f, f->bob, limited, NULL));
+    assert_true(claim(f, &ref));
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(starts_with_its_submit(f, f->bob, few, NULL));
+    assert_false(starts_with_its_submit(f, f->bob, few, NULL));
+}
+
 /* ---- what a commit waits for ---- */
 
 /* One transaction with the submit of a client that waits, and a claim. Was it on the disk before
@@ -294,6 +405,9 @@ int main(void)
         STORE_TEST(of_one_user_the_oldest_of_any_type_comes_first),
         STORE_TEST(limits_of_running_reports_are_kept),
         STORE_TEST(what_is_of_a_full_or_paused_source_is_passed_over),
+        STORE_TEST(a_submit_and_its_claim_are_one_start),
+        STORE_TEST(what_is_queued_comes_before_a_submit_with_its_claim),
+        STORE_TEST(a_submit_with_its_claim_keeps_to_pauses_and_limits),
         STORE_TEST(every_user_has_as_many_starts_as_the_others),
     };
 
