@@ -35,7 +35,9 @@ def test_an_error_says_why(alice):
 
 
 def test_it_begins_with_the_active_reports(alice):
-    done = alice.complete("Quick", ProductID="1")
+    with Events(alice) as earlier:  # a change may be told a moment after it can be seen
+        done = alice.complete("Quick", ProductID="1")
+        earlier.wait_for(done, "complete")
     reference = alice.order("Ticker")
     alice.wait_for(reference, "processing")
     with Events(alice) as events:
