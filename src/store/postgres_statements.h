@@ -72,11 +72,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
                   account, "g.name") " AND " POSTGRES_GRANTS("g", name) ")))"
 
 /* End the active reports, of accounts `a` where `which`, that their user may not run: $2 now, $3
- * and $4 when they expire. */
+ * and $4 when they expire. What this transaction has submitted runs nowhere yet. */
 #define POSTGRES_REVOKE(which)                                                                     \
     "UPDATE report SET state = 3, slot = false, finished_ms = $2,"                                 \
     " expires_ms = $2 + coalesce(($4::json ->> name)::bigint, $3), sealed_message = '',"           \
-    " token = NULL WHERE seq = ANY (ARRAY(SELECT r.seq FROM report r"                              \
+    " token = NULL, node = CASE WHEN xmin IS DISTINCT FROM"                                        \
+    "   pg_current_xact_id_if_assigned()::xid THEN node END"                                       \
+    " WHERE seq = ANY (ARRAY(SELECT r.seq FROM report r"                                           \
     "   JOIN account a ON a.id = r.user_id WHERE " which                                           \
     "   AND r.slot AND r.state IN (0, 1) AND NOT " POSTGRES_MAY_RUN(                               \
         "a", "r.name") "   ORDER BY r.id FOR UPDATE OF r)) RETURNING id, user_id, " POSTGRES_OWNER

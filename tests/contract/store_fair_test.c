@@ -341,6 +341,27 @@ static void a_submit_with_its_claim_keeps_to_pauses_and_limits(void **state)
     assert_false(starts_with_its_submit(f, f->bob, few, NULL));
 }
 
+static void a_report_that_its_user_may_not_run_is_held_by_nobody(void **state)
+{
+    struct fixture *f = *state;
+    const struct store_op disable = {
+        .verb = STORE_USER_CHANGE,
+        .user_change = {.name = "Ann", .disabled = 1, .now_ms = NOW_MS, .retention_ms = DAY_MS}};
+    struct store_op op = submit_op(f->ann), look = {.verb = STORE_FIND, .find.id = op.submit.id};
+    struct guid claimed = claimed_with(f, &op, (struct store_claim){0}, &disable);
+
+    assert_true(guid_eq(&claimed, &(struct guid){0}));
+    assert_int_equal(run(f->store, &look), 0);
+    assert_int_equal(look.find.report.state, REPORT_ERROR);
+    store_op_done(&look);
+    if (f->backend->holds_bytes == NULL) { /* PostgreSQL: no deletion has to wait for a node */
+        char *node = postgres_server_text("SELECT coalesce(node, '-') FROM reportd.report");
+
+        assert_string_equal(node, "-\n");
+        free(node);
+    }
+}
+
 /* ---- what a commit waits for ---- */
 
 /* One transaction with the submit of a client that waits, and a claim. Was it on the disk before
@@ -408,6 +429,7 @@ int main(void)
         STORE_TEST(a_submit_and_its_claim_are_one_start),
         STORE_TEST(what_is_queued_comes_before_a_submit_with_its_claim),
         STORE_TEST(a_submit_with_its_claim_keeps_to_pauses_and_limits),
+        STORE_TEST(a_report_that_its_user_may_not_run_is_held_by_nobody),
         STORE_TEST(every_user_has_as_many_starts_as_the_others),
     };
 
