@@ -97,7 +97,8 @@ static int count_verb(const struct place *places, int count, enum store_verb ver
 }
 
 /* If there is a claim for each report that the batch submits, SUBMIT inserts them as processing,
- * unless others are queued; the claims, which come last, then find them. */
+ * unless others are queued; the claims, which come last, then find them. Not after a conflict, with
+ * which a claim answers if another report may have to start first. */
 static void pair_claims(struct place *places, int count)
 {
     int claim = 0;
@@ -289,7 +290,7 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     if (seals(places, count))
         send_hold(c);
     for (int i = 0; i < count; i++) {
-        c->start = places[i].start;
+        c->start = c->crossed || c->again ? NULL : places[i].start;
         send_verb(c, places[i].op);
     }
     if (seals(places, count))
@@ -476,6 +477,7 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
         return PG_GOOD;
     *err = c->err;
     forget_found(c, places, count);
+    c->crossed = trouble == PG_CONFLICT;
     c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && c->sent);
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
@@ -487,7 +489,7 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
 {
     struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
 
-    c->again = c->blind = false;
+    c->again = c->blind = c->crossed = false;
     for (;;) {
         enum postgres_trouble trouble = PG_LOST;
         bool connected = find_connection(c, err) == 0;

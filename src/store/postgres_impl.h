@@ -60,6 +60,7 @@ struct postgres_conn {
     /* of the batch in progress */
     bool again;                      /* it may have been committed before */
     bool sent;                       /* it writes, and more of it was sent than its BEGIN */
+    bool crossed;                    /* its last try conflicted with another batch */
     bool blind;                      /* what no key opens is given as not there */
     struct erase_key sealing;        /* what SUBMIT seals with */
     const struct store_claim *start; /* of the SUBMIT that is being sent: NULL, or what takes it */

@@ -302,7 +302,7 @@ static const char migration_15[] =
     "  sources_of text[] := string_to_array(sources, E'\\n');"
     "  running bigint[];" /* the user of each */
     "  closed text[];"    /* sources */
-    "  mine bigint;" /* inserted for it by SUBMIT, or by an earlier try whose answer was lost */
+    "  mine bigint[];" /* claimed by an earlier try, whose answer was lost, or inserted by SUBMIT */
     "  limited bigint[];"
     "  chosen record;"
     "  turn_number bigint;"
@@ -310,19 +310,21 @@ static const char migration_15[] =
     "  removed bigint;"
     "BEGIN"
     "  SELECT coalesce(array_agg(user_id), '{}'), ARRAY(SELECT source FROM paused),"
-    "    max(seq) FILTER (WHERE node = of_node AND token = of_token AND state = 1)"
+    "    array_agg(seq) FILTER (WHERE node = of_node AND token = of_token AND state = 1)"
     "    INTO running, closed, mine FROM report WHERE node IS NOT NULL;"
     "  IF mine IS NOT NULL THEN"
-    "    SELECT seq, user_id, xmin AS writer INTO chosen FROM report WHERE seq = mine;"
+    "    SELECT seq, user_id, xmin AS writer INTO chosen FROM report WHERE seq = ANY (mine)"
+    "      ORDER BY seq DESC LIMIT 1;"
     "    IF chosen.writer IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid THEN"
     "      PERFORM set_config('reportd.claimed', 'x', true);"
-    "      RETURN QUERY SELECT * FROM report WHERE seq = mine;"
+    "      RETURN QUERY SELECT * FROM report WHERE seq = chosen.seq;"
     "      RETURN;"
-    "    ELSIF closed <> '{}' THEN" /* something was paused since the SUBMIT */
-    "      WITH moved AS (UPDATE report SET state = 0, attempt = 0, started_ms = 0, node = NULL,"
-    "        token = NULL, source = NULL WHERE seq = mine " POSTGRES_MOVED ") " POSTGRES_WAITS ";"
-    "      mine := NULL;"
-    "      running := ARRAY(SELECT user_id FROM report WHERE node IS NOT NULL);"
+    /* What has come since the SUBMIT may have to start first: the batch is repeated without it. */
+    "    ELSIF cardinality(mine) > 1 OR closed <> '{}'"
+    "      OR EXISTS (SELECT FROM report WHERE state = 0)"
+    "      OR EXISTS (SELECT FROM account a WHERE a.id = chosen.user_id"
+    "        AND coalesce(nullif(a.running_limit, 0), nullif(claim.running_limit, 0)) > 0) THEN"
+    "      RAISE 'another report may start first' USING ERRCODE = 'serialization_failure';"
     "    END IF;"
     "  END IF;"
     "  IF mine IS NULL THEN"
@@ -368,7 +370,7 @@ static const char migration_15[] =
     "    ON CONFLICT (user_id) DO UPDATE SET number = "
     "excluded.number;"
     "  IF mine IS NOT NULL THEN"
-    "    RETURN QUERY SELECT * FROM report WHERE seq = mine;"
+    "    RETURN QUERY SELECT * FROM report WHERE seq = chosen.seq;"
     "    RETURN;"
     "  END IF;"
     "  RETURN QUERY UPDATE report r SET state = 1, node = "

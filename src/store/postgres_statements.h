@@ -371,7 +371,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " JOIN node n ON n.id = t.node WHERE t.report_id = ANY ($1)")                                \
     /* No pauses are kept for nodes that no longer exist. */                                       \
     X(PAUSE, "t",                                                                                  \
-      "WITH gone AS (DELETE FROM paused WHERE source LIKE '@%' AND source <> $1"                   \
+      "WITH gone AS (DELETE FROM paused WHERE source ~ '^@[0-9a-f-]{36}$' AND source <> $1"        \
       "   AND substr(source, 2) NOT IN (SELECT id FROM node))"                                     \
       " INSERT INTO paused (source) VALUES ($1) ON CONFLICT DO NOTHING")                           \
     X(RESUME, "t", "DELETE FROM paused WHERE source = $1")                                         \
