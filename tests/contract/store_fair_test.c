@@ -325,7 +325,7 @@ static void a_submit_with_its_claim_keeps_to_pauses_and_limits(void **state)
     const struct store_limit one = {.source = "shop", .max_running = 1};
     const struct store_claim any = {0}, limited = {.limits = &one, .limit_count = 1},
                              few = {.running_limit = 1};
-    struct store_ref ref;
+    struct store_ref ref = {0};
 
     assert_false(starts_with_its_submit(f, f->ann, any, &all));
     assert_false(claim(f, &ref));
@@ -396,7 +396,7 @@ static void what_is_queued_again_beside_a_submit_comes_first(void **state)
         submit_of(f->ann),
         claim_of(guid_new()),
     };
-    struct store_ref ref;
+    struct store_ref ref = {0};
 
     assert_next(f, of_bob);
     submit(f, f->ann);
@@ -435,7 +435,7 @@ static struct store_op claim_behind(struct fixture *f, struct store_op *meanwhil
 {
     struct fixture other = *f;
     struct batch batch = {f, {submit_of(f->ann), claim_of(guid_new())}};
-    struct store_ref ref;
+    struct store_ref ref = {0};
     pthread_t thread;
     PGconn *holder = PQconnectdb(postgres_server.url);
 
@@ -536,7 +536,7 @@ static void a_claim_is_waited_for_unless_its_submit_is_not_either(void **state)
 {
     struct fixture *f = *state;
     struct guid promised, submitted, claimed;
-    struct store_ref ref;
+    struct store_ref ref = {0};
     bool waited = true;
 
     if (f->backend->holds_bytes != NULL) /* SQLite waits for no claim */
