@@ -294,8 +294,9 @@ static const char migration_14[] =
 /* 15: what starts next (decision 0020), for PG_CLAIM. A function runs only those statements that a
  * claim needs, and each of them sees what was committed before it. */
 static const char migration_15[] =
-    "CREATE FUNCTION claim(of_node text, of_token uuid, now_ms bigint, offer text, sources text,"
-    "  limits text, running_limit bigint) RETURNS SETOF report LANGUAGE plpgsql AS $claim$"
+    "CREATE OR REPLACE FUNCTION claim(of_node text, of_token uuid, now_ms bigint, offer text,"
+    "  sources text, limits text, running_limit bigint) RETURNS SETOF report LANGUAGE plpgsql"
+    "  AS $claim$"
     "#variable_conflict use_column\n"
     "DECLARE"
     "  may_start text[] := string_to_array(offer, E'\\n');"
