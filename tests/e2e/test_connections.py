@@ -56,6 +56,7 @@ def test_idle_connections_up_to_the_limit_cost_no_report(limited):
             assert client.finish(reference).json()["data"] == "complete"
             assert len(client.result(reference).content) == len(whole)
         assert open_files(limited) < LIMIT
+    poll(lambda: open_files(limited) < taken, what="the end of the idle connections")
     assert limited.client("alice").list().status_code == 200
 
 
