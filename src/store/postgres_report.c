@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/definition.h"
 #include "store/postgres_impl.h"
 
 /* ---- rows ---- */
@@ -125,34 +124,20 @@ static void send_key_forget(struct postgres_conn *c, const struct store_submit *
              mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
-static const char *next_line(const char *line)
-{
-    const char *end = strchr(line, '\n');
-
-    return end != NULL ? end + 1 : NULL;
-}
-
-/* Find the report among the lines of the claim's offer, and copy its source. False: only CLAIM says
+/* Is the report in the claim's offer, by a source without a limit? Otherwise only CLAIM says
  * whether it may start. */
-static bool find_in_offer(const struct store_claim *claim, const struct store_submit *arg,
-                          char ret_source[DEFINITION_NAME_MAX + 1])
+static bool may_start_with(const struct store_claim *claim, const struct store_submit *arg,
+                           char ret_source[STORE_SOURCE_TEXT])
 {
-    const char *line = claim->offer, *source = claim->sources;
-    char wanted[REPORT_NAME_MAX + STORE_VERSION_TEXT + 3];
-    int len = snprintf(wanted, sizeof(wanted), "%s %s\n", arg->name, arg->version);
+    char wanted[REPORT_NAME_MAX + STORE_VERSION_TEXT + 2];
 
-    while (line != NULL && source != NULL && strncmp(line, wanted, (size_t)len) != 0) {
-        line = next_line(line);
-        source = next_line(source);
-    }
-    if (line == NULL || source == NULL || strcspn(source, "\n") > DEFINITION_NAME_MAX)
-        return false;
-    snprintf(ret_source, DEFINITION_NAME_MAX + 1, "%.*s", (int)strcspn(source, "\n"), source);
+    snprintf(wanted, sizeof(wanted), "%s %s", arg->name, arg->version);
+    store_offered_source(claim, wanted, ret_source);
     for (size_t i = 0; i < claim->limit_count; i++) {
         if (str_eq(claim->limits[i].source, ret_source))
             return false;
     }
-    return true;
+    return *ret_source != '\0';
 }
 
 /* Makes a key, and sends it wrapped, with all that it seals. */
@@ -161,9 +146,9 @@ static void send_row(struct postgres_conn *c, const struct store_submit *arg)
     uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
     uint8_t key_mac[KEYRING_MAC_BYTES], request_mac[KEYRING_MAC_BYTES];
     struct store_value idempotency[] = {value_null(), value_null(), value_null()};
-    char source[DEFINITION_NAME_MAX + 1];
+    char source[STORE_SOURCE_TEXT];
     const struct store_claim *start =
-        c->start != NULL && find_in_offer(c->start, arg, source) ? c->start : NULL;
+        c->start != NULL && may_start_with(c->start, arg, source) ? c->start : NULL;
 
     randombytes_buf(key, sizeof(key));
     keyring_wrap(&c->sealing, &arg->id, key, wrapped);

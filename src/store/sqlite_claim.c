@@ -73,23 +73,6 @@ struct opening {
     struct store_paused paused;
 };
 
-/* The source on the line of the offer that has that name; "": there is none. */
-static void find_source(const struct store_claim *claim, const char *name,
-                        char ret[STORE_SOURCE_TEXT])
-{
-    const char *types = claim->offer, *sources = claim->sources, *type, *source;
-    size_t len = strlen(name), type_len, source_len;
-
-    ret[0] = '\0';
-    while ((type = str_line(&types, &type_len)) != NULL &&
-           (source = str_line(&sources, &source_len)) != NULL) {
-        if (type_len == len && memcmp(type, name, len) == 0) {
-            snprintf(ret, STORE_SOURCE_TEXT, "%.*s", (int)source_len, source);
-            return;
-        }
-    }
-}
-
 static bool is_full(const struct opening *opening, const char *source)
 {
     for (size_t i = 0; i < opening->claim->limit_count; i++) {
@@ -106,7 +89,7 @@ static bool may_start(void *context, const char *name)
     const struct opening *opening = context;
     char source[STORE_SOURCE_TEXT];
 
-    find_source(opening->claim, name, source);
+    store_offered_source(opening->claim, name, source);
     return source[0] == '\0' ||
            (!str_has_line(opening->paused.sources, source) && !is_full(opening, source));
 }
@@ -146,7 +129,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
     rc = sqlite_take(conn, seq, arg, err);
     if (rc < 0)
         return rc;
-    find_source(arg, arg->report.name, source);
+    store_offered_source(arg, arg->report.name, source);
     return sqlite_running_start(conn, &arg->report, source, err)
                ?: record_start(conn, arg->report.user_id, err);
 }

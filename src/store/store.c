@@ -1,9 +1,11 @@
 /* src/store/store.c -- the interface: opens the store of a URL, and passes its operations to the
  * work queues of the backend's kind. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "store/engine_impl.h"
 
@@ -426,5 +428,21 @@ void store_op_done(struct store_op *op)
         break;
     default: /* the other verbs own nothing */
         break;
+    }
+}
+
+void store_offered_source(const struct store_claim *claim, const char *name,
+                          char ret[STORE_SOURCE_TEXT])
+{
+    const char *types = claim->offer, *sources = claim->sources, *type, *source;
+    size_t len = strlen(name), type_len, source_len;
+
+    ret[0] = '\0';
+    while ((type = str_line(&types, &type_len)) != NULL &&
+           (source = str_line(&sources, &source_len)) != NULL) {
+        if (type_len == len && memcmp(type, name, len) == 0) {
+            snprintf(ret, STORE_SOURCE_TEXT, "%.*s", (int)source_len, source);
+            return;
+        }
     }
 }

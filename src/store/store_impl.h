@@ -99,6 +99,10 @@ struct store_ops {
  * uses it, not even one that knows nothing of this. */
 enum { STORE_MOVING = 1000000 };
 
+/* The source on the line of the claim's offer that has that name; "": there is none. */
+void store_offered_source(const struct store_claim *claim, const char *name,
+                          char ret[STORE_SOURCE_TEXT]);
+
 enum { PAUSED_MAX = 1 << 20 }; /* bytes of the names of paused sources */
 
 /* What PAUSED finds; NULL, as by lack of memory: nothing. */

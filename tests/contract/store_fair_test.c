@@ -233,28 +233,40 @@ static void every_user_has_as_many_starts_as_the_others(void **state)
 
 /* ---- a submit and its claim in one transaction ---- */
 
-/* The report that is claimed; zero: none. `between` may be posted between them: NULL is nothing. */
-static struct guid claimed_with(struct fixture *f, struct store_op *submit, struct store_claim arg,
-                                const struct store_op *between)
+static struct store_op submit_of(int64_t user_id)
 {
-    struct store_op ops[3] = {*submit, {.verb = STORE_CLAIM, .claim = arg}};
-    struct store_op *claim = &ops[1];
+    struct store_op op = submit_op(user_id);
+
+    op.submit.active_limit = 1000;
+    snprintf(op.submit.version, sizeof(op.submit.version), "1");
+    return op;
+}
+
+static struct store_op claim_of(struct guid token)
+{
+    struct store_op op = {.verb = STORE_CLAIM};
+
+    op.claim = (struct store_claim){.node = "here",
+                                    .now_ms = NOW_MS,
+                                    .token = token,
+                                    .offer = "Accounts\nAccounts 1\nBalance\nBalance 1\n",
+                                    .sources = "bank\nbank\nshop\nshop\n"};
+    return op;
+}
+
+/* The report that is claimed; zero: none. `between` may be posted between them: NULL is nothing. */
+static struct guid claimed_with(struct fixture *f, const struct store_op *submit,
+                                struct store_claim limits, const struct store_op *between)
+{
+    struct store_op ops[3] = {*submit}, *claim = &ops[between != NULL ? 2 : 1];
     struct guid claimed = {0};
 
-    if (between != NULL) {
-        ops[2] = ops[1];
+    if (between != NULL)
         ops[1] = *between;
-        claim = &ops[2];
-    }
-    ops[0].submit.active_limit = 1000;
-    snprintf(ops[0].submit.version, sizeof(ops[0].submit.version), "1");
-    claim->claim.node = "here";
-    claim->claim.now_ms = NOW_MS;
-    claim->claim.token = guid_new();
-    if (arg.offer == NULL) {
-        claim->claim.offer = "Accounts\nAccounts 1\nBalance\nBalance 1\n";
-        claim->claim.sources = "bank\nbank\nshop\nshop\n";
-    }
+    *claim = claim_of(guid_new());
+    claim->claim.limits = limits.limits;
+    claim->claim.limit_count = limits.limit_count;
+    claim->claim.running_limit = limits.running_limit;
     run_as_one_batch(f, ops, between != NULL ? 3 : 2);
     assert_int_equal(ops[0].submit.outcome, SUBMIT_ACCEPTED);
     if (claim->claim.found) {
@@ -268,7 +280,7 @@ static struct guid claimed_with(struct fixture *f, struct store_op *submit, stru
 static bool starts_with_its_submit(struct fixture *f, int64_t user_id, struct store_claim arg,
                                    const struct store_op *between)
 {
-    struct store_op op = submit_op(user_id);
+    struct store_op op = submit_of(user_id);
     struct guid claimed = claimed_with(f, &op, arg, between);
     struct store_op look = {.verb = STORE_FIND, .find.id = op.submit.id};
     bool started = guid_eq(&claimed, &op.submit.id);
@@ -286,7 +298,7 @@ static void a_submit_and_its_claim_are_one_start(void **state)
     struct fixture *f = *state;
     struct store_op again = {.verb = STORE_CLAIM};
     struct store_ref ref = {.attempt = 1};
-    struct store_op op = submit_op(f->ann);
+    struct store_op op = submit_of(f->ann);
     struct guid next;
 
     ref.id = claimed_with(f, &op, (struct store_claim){0}, NULL);
@@ -310,7 +322,7 @@ static void what_is_queued_comes_before_a_submit_with_its_claim(void **state)
 {
     struct fixture *f = *state;
     struct guid first = submit(f, f->bob), claimed;
-    struct store_op op = submit_op(f->ann);
+    struct store_op op = submit_of(f->ann);
 
     claimed = claimed_with(f, &op, (struct store_claim){0}, NULL);
     assert_true(guid_eq(&claimed, &first));
@@ -340,26 +352,6 @@ static void a_submit_with_its_claim_keeps_to_pauses_and_limits(void **state)
     assert_true(finish(f, ref, REPORT_COMPLETE));
     assert_true(starts_with_its_submit(f, f->bob, few, NULL));
     assert_false(starts_with_its_submit(f, f->bob, few, NULL));
-}
-
-static struct store_op submit_of(int64_t user_id)
-{
-    struct store_op op = submit_op(user_id);
-
-    snprintf(op.submit.version, sizeof(op.submit.version), "1");
-    return op;
-}
-
-static struct store_op claim_of(struct guid token)
-{
-    struct store_op op = {.verb = STORE_CLAIM};
-
-    op.claim = (struct store_claim){.node = "here",
-                                    .now_ms = NOW_MS,
-                                    .token = token,
-                                    .offer = "Balance\nBalance 1\n",
-                                    .sources = "shop\nshop\n"};
-    return op;
 }
 
 /* Run the batch, of which the last is a claim that finds the report. */
@@ -487,7 +479,7 @@ static void a_report_that_its_user_may_not_run_is_held_by_nobody(void **state)
     const struct store_op disable = {
         .verb = STORE_USER_CHANGE,
         .user_change = {.name = "Ann", .disabled = 1, .now_ms = NOW_MS, .retention_ms = DAY_MS}};
-    struct store_op op = submit_op(f->ann), look = {.verb = STORE_FIND, .find.id = op.submit.id};
+    struct store_op op = submit_of(f->ann), look = {.verb = STORE_FIND, .find.id = op.submit.id};
     struct guid claimed = claimed_with(f, &op, (struct store_claim){0}, &disable);
 
     assert_true(guid_eq(&claimed, &(struct guid){0}));
