@@ -126,6 +126,7 @@ struct wait {
     exchange_step *next;
     bool ahead;     /* `next` needs the state only, which the waiter is told */
     bool unsettled; /* the report may be lost by a power cut unless it has ended */
+    int64_t connection; /* then: of its SUBMIT */
     int seconds;
     int64_t deadline_ms; /* clock_mono_ms(): the waiter's, once the report is settled */
     void *state;         /* of the exchange before, and … */
@@ -230,7 +231,8 @@ static void settle(struct exchange *ex, exchange_step *next)
 {
     struct wait *wait = ex->state;
 
-    exchange_op(ex, STORE_SETTLE)->settle.id = wait->waiter.id;
+    exchange_op(ex, STORE_SETTLE)->settle =
+        (struct store_settle){.id = wait->waiter.id, .connection = wait->connection};
     exchange_post(ex, next);
 }
 
@@ -246,10 +248,10 @@ static void on_settled_at_last(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
-    if (ex->op.settle.found)
-        wait->otherwise(ex);
-    else
+    if (ex->op.settle.lost)
         reply_lost(ex);
+    else
+        wait->otherwise(ex);
 }
 
 /* An operation has failed, or found nothing. */
@@ -264,7 +266,7 @@ static void on_report_settled(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
-    if (!ex->op.settle.found) {
+    if (ex->op.settle.lost) {
         reply_lost(ex);
         return;
     }
@@ -379,18 +381,19 @@ bool report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds, 
     return unsettled;
 }
 
-void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,
-                    exchange_step *next)
+void report_wait_on(struct exchange *ex, bool session_holds, exchange_step *next)
 {
+    const struct store_submit *submit = &ex->op.submit;
     struct wait *wait = ex->state;
 
     if (ex->state_free != wait_free) {
-        report_find(ex, id, next);
+        report_find(ex, &submit->id, next);
         return;
     }
     free_state_before(wait);
     wait->next = next;
     if (wait->unsettled) {
+        wait->connection = submit->connection;
         wait->otherwise = ex->otherwise;
         ex->otherwise = settle_otherwise;
     }

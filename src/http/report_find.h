@@ -43,7 +43,6 @@ void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
  * With `unsettled` the SUBMIT may be VISIBLE if this returns true: `next` is then not called before
  * the report is durable, and so is ex->otherwise. */
 bool report_wait_ahead(struct exchange *ex, const struct guid *id, int seconds, bool unsettled);
-/* … after: of ex->op.find `next` has id, found and report.state only. `session_holds`: it did at a
- * time since the first part; otherwise that is asked. */
-void report_wait_on(struct exchange *ex, const struct guid *id, bool session_holds,
-                    exchange_step *next);
+/* … after, when ex->op is the SUBMIT: of ex->op.find `next` has id, found and report.state only.
+ * `session_holds`: it did at a time since the first part; otherwise that is asked. */
+void report_wait_on(struct exchange *ex, bool session_holds, exchange_step *next);

@@ -211,7 +211,7 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
         return;
     }
     if (wait > 0) {
-        report_wait_on(ex, id, session_holds, submit_found);
+        report_wait_on(ex, session_holds, submit_found);
         return;
     }
     if (wait == 0)

@@ -137,7 +137,7 @@ int postgres_connect(struct postgres_conn *c, struct err *err)
     c->away = try_connect(c, err) < 0;
     if (!c->away) {
         c->backoff_ms = 0;
-        atomic_fetch_add(&c->shared->reached, 1);
+        c->number = 1 + (int64_t)atomic_fetch_add(&c->shared->reached, 1);
         return 0;
     }
     postgres_disconnect(c);

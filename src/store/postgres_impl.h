@@ -49,6 +49,7 @@ struct postgres_conn {
     struct postgres_shared *shared;
     bool first;                   /* owns `shared`; of the pools' connections the one that writes */
     PGconn *pg;                   /* NULL: not connected */
+    int64_t number;               /* of this one among those that the process has made */
     bool away;                    /* the last try to connect has failed */
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; after so long a wait */
     unsigned reached;             /* of the shared ones, at that try: if another one has been made

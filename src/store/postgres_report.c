@@ -196,6 +196,7 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         return -E_STORE;
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
+    arg->connection = c->number;
     if (outcome == SUBMIT_ACCEPTED)
         postgres_changed(c, &arg->id, arg->user_id, 2, REPORT_QUEUED);
     if (outcome == SUBMIT_LIMIT)
@@ -221,7 +222,7 @@ void postgres_send_settle(struct postgres_conn *c, struct store_settle *arg)
 
 int postgres_read_settle(struct postgres_conn *c, struct store_settle *arg)
 {
-    arg->found = results_next(c);
+    arg->lost = !results_next(c) && arg->connection != c->number;
     return 0;
 }
 

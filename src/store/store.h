@@ -123,12 +123,10 @@ struct store_access {
  * limit) or the Idempotency-Key answers the request. -E_FORBIDDEN: the user may not run it. */
 enum store_submit_outcome { SUBMIT_ACCEPTED, SUBMIT_REPLAYED, SUBMIT_KEY_REUSED, SUBMIT_LIMIT };
 struct store_submit {
-    struct guid
-        id; /* in: of the new report; out: of the report in the answer (ACCEPTED, REPLAYED) */
+    struct guid id; /* in: of the new report; out: of the one in the answer (ACCEPTED, REPLAYED) */
     int64_t user_id;
     const char *name, *parameters;
-    char version[STORE_VERSION_TEXT];       /* of the definition that accepted it, or ""; see
-                                             * CLAIM */
+    char version[STORE_VERSION_TEXT];       /* of the definition that accepted it, or "": CLAIM */
     const char *key;                        /* Idempotency-Key, NULL: none */
     uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
     int64_t now_ms, key_expires_ms;
@@ -138,14 +136,16 @@ struct store_submit {
      * ACCEPTED may mean that there is no such session. */
     const struct store_access *as;     /* NULL: nothing is checked */
     enum store_submit_outcome outcome; /* out */
+    int64_t connection;                /* out: a number, for a SETTLE */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
 };
 
-/* A report whose SUBMIT was only VISIBLE is durable from now on, if `found`. */
+/* A report whose SUBMIT was only VISIBLE is durable from now on, or deleted; or it may be lost. */
 struct store_settle {
     struct guid id;
-    bool found;
+    int64_t connection; /* as long as it lasts, nothing is lost */
+    bool lost;
 };
 
 /* What SUBMIT would now find for an Idempotency-Key: it answers the request (REPLAYED, by `id`), it

@@ -460,20 +460,31 @@ static void a_report_that_is_waited_for_can_be_settled_while_it_is_there(void **
 
     op.submit.waits = true;
     assert_int_equal(run(f->store, &op), 0);
-    assert_true(settle(f, op.submit.id));
+    assert_false(settle(f, &op.submit));
     assert_int_equal(state_of(f, op.submit.id, f->ann), REPORT_QUEUED);
     reopen_store(f);
-    assert_true(settle(f, op.submit.id));
+    assert_false(settle(f, &op.submit));
+    assert_int_equal(state_of(f, op.submit.id, f->ann), REPORT_QUEUED);
+}
+
+static void a_report_that_was_deleted_is_not_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.waits = true;
+    assert_int_equal(run(f->store, &op), 0);
     tombstone(f, op.submit.id, f->ann);
-    assert_true(settle(f, op.submit.id));
+    assert_false(settle(f, &op.submit));
     delete_row(f, op.submit.id);
-    assert_false(settle(f, op.submit.id));
+    assert_false(settle(f, &op.submit));
 }
 
 int main(void)
 {
     struct CMUnitTest tests[] = {
         STORE_TEST(a_report_that_is_waited_for_can_be_settled_while_it_is_there),
+        STORE_TEST(a_report_that_was_deleted_is_not_lost),
         STORE_TEST(a_probe_succeeds_and_changes_nothing),
         STORE_TEST(a_bad_operation_does_not_fail_its_neighbours),
         STORE_TEST(a_replay_that_is_tried_again_still_answers),

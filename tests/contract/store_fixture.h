@@ -245,13 +245,15 @@ MAYBE struct guid submit(struct fixture *f, int64_t user_id)
     return op.submit.id;
 }
 
-MAYBE bool settle(struct fixture *f, struct guid id)
+/* May the report be lost? */
+MAYBE bool settle(struct fixture *f, const struct store_submit *submit)
 {
-    struct store_op op = {.verb = STORE_SETTLE, .settle = {.id = id}};
+    struct store_op op = {.verb = STORE_SETTLE,
+                          .settle = {.id = submit->id, .connection = submit->connection}};
 
     assert_int_equal(run(f->store, &op), 0);
     store_op_done(&op);
-    return op.settle.found;
+    return op.settle.lost;
 }
 
 /* Of the user ann, in this version of its definition, or, if it is "", in any. */

@@ -640,6 +640,21 @@ static void a_session_that_was_ended_is_replaced_unseen(void **state)
     }
 }
 
+/* What ended the session may have been a crash, with which the report is gone. */
+static void a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.waits = true;
+    assert_int_equal(run(f->store, &op), 0);
+    postgres_server_exec(ended);
+    assert_false(settle(f, &op.submit));
+    tombstone(f, op.submit.id, f->ann);
+    delete_row(f, op.submit.id);
+    assert_true(settle(f, &op.submit));
+}
+
 static void without_the_database_operations_fail_and_with_it_they_work(void **state)
 {
     struct fixture *f = *state;
@@ -779,6 +794,7 @@ int main(void)
         STORE_TEST(a_submit_is_sealed_wherever_it_stands_in_its_batch),
         STORE_TEST(a_key_file_that_the_other_nodes_do_not_have_is_refused),
         STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
+        STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
         STORE_TEST(without_the_database_operations_fail_and_with_it_they_work),
     };
 

@@ -200,8 +200,8 @@ def test_a_report_that_a_client_waited_for_survives_a_crash_of_postgresql(slow_t
     assert client.state(answer.json()["data"]) == "processing"
 
 
-def submit_beside_a_crash(client, node, server):
-    """The answer to a POST that waits, during which PostgreSQL crashes, and the references that there are then."""
+def submit_beside(client, node, meanwhile):
+    """The answer to a POST that waits, and the references that there are then."""
     node.stop()
     for left in ("trace", "http.wait.begun.gate"):
         (node.folder / left).unlink(missing_ok=True)
@@ -211,7 +211,7 @@ def submit_beside_a_crash(client, node, server):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.submit, "Endless", headers={"Prefer": "wait=3"})
         gate.wait()
-        server.restart("SIGQUIT")
+        meanwhile()
         gate.open()
         answer = waiting.result()
     poll(lambda: client.list().status_code == 200, what="an answer after the restart")
@@ -223,7 +223,7 @@ def test_a_client_that_waits_is_not_told_of_a_report_that_postgresql_has_lost(sl
     cluster = make_cluster(server=slow_to_write, nodes=1, lease="3s", workers=1)
     client, node = cluster.clients(ALICE)[0], cluster.nodes[0]
     for _ in range(5):
-        answer, references = submit_beside_a_crash(client, node, slow_to_write)
+        answer, references = submit_beside(client, node, lambda: slow_to_write.restart("SIGQUIT"))
         if answer.status_code != 200:
             break
         assert references == [answer.json()["data"]]
@@ -231,6 +231,14 @@ def test_a_client_that_waits_is_not_told_of_a_report_that_postgresql_has_lost(sl
     failed(answer, 503, "not known", "/Report/List")
     assert references == []
     assert client.complete("Quick", ProductID="1")  # by the one worker
+
+
+def test_a_client_that_waits_is_answered_although_its_report_was_deleted_elsewhere(make_cluster):
+    """Its node has not been notified yet when it asks for the report. Nothing is lost, so nothing is in doubt."""
+    cluster = make_cluster(nodes=1)
+    client = cluster.clients(ALICE)[0]
+    answer, references = submit_beside(client, cluster.nodes[0], lambda: cluster.sql("DELETE FROM report"))
+    assert answer.status_code == 200 and answer.json()["data"] not in references
 
 
 def test_a_result_survives_a_crash_of_postgresql_before_its_end_is_written_down(slow_to_write, make_cluster):

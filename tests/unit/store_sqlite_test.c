@@ -604,9 +604,9 @@ static void a_report_that_is_waited_for_is_fsynced_when_it_is_settled(void **sta
     op.submit.waits = true;
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(fsyncs, before);
-    assert_true(settle(f, op.submit.id));
+    assert_false(settle(f, &op.submit));
     assert_int_equal(fsyncs, before + 1);
-    assert_true(settle(f, op.submit.id)); /* now it is */
+    assert_false(settle(f, &op.submit)); /* now it is */
     assert_int_equal(fsyncs, before + 1);
     submit(f, f->ann);
     assert_int_equal(fsyncs, before + 2);
@@ -647,7 +647,7 @@ static void after_a_sync_that_failed_the_log_is_moved_into_the_database(void **s
     submit(f, f->ann);
     assert_true(is_in_the_database(f, waits.submit.id));
     assert_false(is_in_the_database(f, refused.submit.id));
-    assert_true(settle(f, waits.submit.id));
+    assert_false(settle(f, &waits.submit));
 }
 
 static void concurrent_submits_share_one_fsync(void **state)
