@@ -124,8 +124,8 @@ struct wait {
     struct shares *shares;
     struct share share; /* one of this user's waits */
     exchange_step *next;
-    bool ahead;     /* `next` needs the state only, which the waiter is told */
-    bool unsettled; /* the report may be lost by a power cut unless it has ended */
+    bool ahead;         /* `next` needs the state only, which the waiter is told */
+    bool unsettled;     /* the report may be lost by a power cut unless it has ended */
     int64_t connection; /* then: of its SUBMIT */
     int seconds;
     int64_t deadline_ms; /* clock_mono_ms(): the waiter's, once the report is settled */

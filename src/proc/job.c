@@ -153,7 +153,7 @@ static void on_written(struct loop_call *call)
     if (op->rc < 0 && job->stops == NULL) {
         log_trouble(&store_trouble, &op->err);
         if (op->verb == STORE_FINISH)
-            op->finish.again = true;
+            op->again = true;
         if (job->supervisor->phase == SUPERVISOR_CLOSING)
             job_over(job); /* out of time: the next start finds it in PROCESSING */
         else

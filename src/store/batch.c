@@ -118,6 +118,18 @@ static void tell_changes(struct store_conn *conn)
 
 /* ---- batches ---- */
 
+int store_doubt(struct err *err)
+{
+    char detail[ERR_TEXT_MAX];
+
+    memcpy(detail, err->detail, sizeof(detail));
+    err_set(err, -E_DOUBT,
+            "The connection to the store's database was lost, and it is not known whether the "
+            "request was carried out: check, and try again.");
+    err_detail(err, "%s", detail);
+    return -E_STORE;
+}
+
 void store_answer(struct store_op *op)
 {
     CHECK(op->posted);
@@ -140,6 +152,15 @@ static enum batch_fate run_transaction(struct store_conn *conn, struct work_item
     return fate;
 }
 
+static void fail_op(struct store_op *op, const struct err *failure)
+{
+    store_op_done(op); /* what the attempt that was rolled back had found */
+    op->rc = -E_STORE;
+    op->err = *failure;
+    if (op->again)
+        store_doubt(&op->err);
+}
+
 static void finish_batch(struct store_conn *conn, struct work_item *batch,
                          const struct err *failure)
 {
@@ -151,11 +172,8 @@ static void finish_batch(struct store_conn *conn, struct work_item *batch,
         enum store_verb verb = op->verb; /* after `done`, `op` belongs to its owner */
 
         next = item->next;
-        if (failure != NULL) {
-            store_op_done(op); /* what the attempt that was rolled back had found */
-            op->rc = -E_STORE;
-            op->err = *failure;
-        }
+        if (failure != NULL)
+            fail_op(op, failure);
         store_answer(op);
         SEAM_STEP("store", verb_names[verb], "answered");
     }

@@ -290,7 +290,8 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     if (seals(places, count))
         send_hold(c);
     for (int i = 0; i < count; i++) {
-        c->start = c->crossed || c->again ? NULL : places[i].start;
+        c->start = c->crossed || c->doubted ? NULL : places[i].start;
+        c->again = places[i].op->again;
         send_verb(c, places[i].op);
     }
     if (seals(places, count))
@@ -314,7 +315,8 @@ static void read_commit(struct postgres_conn *c, const struct place *places, int
         return;
     if (kind != STORE_DURABLE && !results_take(c))
         return;
-    if (results_take(c) && count_verb(places, count, STORE_TOMBSTONE) > 0)
+    c->committed = results_take(c);
+    if (c->committed && count_verb(places, count, STORE_TOMBSTONE) > 0)
         read_held(c, places, count);
 }
 
@@ -329,6 +331,7 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
     for (int i = 0; good && i < count; i++) {
         struct store_op *op = places[i].op;
 
+        c->again = op->again;
         op->rc = read_verb(c, op);
         op->err = op->rc < 0 ? c->err : (struct err){0};
         good = c->trouble == PG_GOOD;
@@ -345,6 +348,7 @@ static void roll_back_batch(struct postgres_conn *c)
 
     if (trouble == PG_LOST || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
         return;
+    c->sent = false; /* nothing of it is committed */
     c->trouble = PG_GOOD;
     call_run(c, PG_ROLLBACK);
     call_sync(c);
@@ -361,7 +365,7 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
 {
     CHECK(c->owed == 0 && c->result == NULL); /* the session is between two pipelines */
     c->trouble = PG_GOOD;
-    c->sent = false;
+    c->sent = c->committed = false;
     c->sent_ms = clock_mono_ms();
     c->fresh = c->heard_ms != 0 && c->sent_ms - c->heard_ms < FRESH_MS;
     c->deadline_ms = c->sent_ms + (c->fresh ? ANSWER_MS : ALIVE_MS);
@@ -414,18 +418,6 @@ static int find_connection(struct postgres_conn *c, struct err *err)
     return postgres_connect(c, err);
 }
 
-static enum batch_fate in_doubt(struct err *err)
-{
-    char detail[ERR_TEXT_MAX];
-
-    memcpy(detail, err->detail, sizeof(detail));
-    err_set(err, -E_DOUBT,
-            "The connection to the store's database was lost, and it is not known whether the "
-            "request was carried out: check, and try again.");
-    err_detail(err, "%s", detail);
-    return BATCH_NOT_BEGUN;
-}
-
 /* What became of the tries of a batch so far. */
 struct tries {
     int64_t began_ms;  /* monotonic: the first */
@@ -441,7 +433,7 @@ static bool may_try_again(const struct postgres_conn *c, bool connected, struct 
 {
     int64_t now_ms = clock_mono_ms();
 
-    if (c->again)
+    if (c->doubted)
         return now_ms - tries->began_ms < DOUBT_MS;
     if (connected)
         return ++tries->lost < LOST_MAX && now_ms - tries->began_ms < ANSWER_MS;
@@ -451,9 +443,10 @@ static bool may_try_again(const struct postgres_conn *c, bool connected, struct 
 }
 
 /* Is it a lock that no batch holds, for example a database administrator's lock of the table? */
-static bool is_held_up(enum postgres_trouble trouble, int64_t began_ms)
+static bool is_held_up(const struct postgres_conn *c, enum postgres_trouble trouble,
+                       int64_t began_ms)
 {
-    return trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS;
+    return trouble == PG_CONFLICT && c->waited && clock_mono_ms() - began_ms >= CONFLICT_MS;
 }
 
 /* The batch has found a newer key than ours. It may be committed all the same: a row was read after
@@ -464,6 +457,14 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
     if (postgres_keys_refresh(c, NULL, err) == 0)
         return tries > 2 * STALE_MAX ? PG_REFUSED : PG_STALE;
     return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
+}
+
+/* Also for the tries of each operation alone. */
+static void doubt_batch(struct postgres_conn *c, const struct place *places, int count)
+{
+    c->doubted = true;
+    for (int i = 0; i < count; i++)
+        places[i].op->again = true;
 }
 
 /* One try, and what has to be done before the next one. */
@@ -478,18 +479,19 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     *err = c->err;
     forget_found(c, places, count);
     c->crossed = trouble == PG_CONFLICT;
-    c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && c->sent);
+    if ((trouble == PG_LOST || trouble == PG_STALE) && c->sent)
+        doubt_batch(c, places, count);
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is
- * repeated with `again`, which is safe for every verb, until there is an answer. */
+ * repeated as `again`, which is safe for every verb, until there is an answer. */
 static enum batch_fate run_until_known(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind, struct err *err)
 {
     struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
 
-    c->again = c->blind = c->crossed = false;
+    c->doubted = c->blind = c->crossed = false;
     for (;;) {
         enum postgres_trouble trouble = PG_LOST;
         bool connected = find_connection(c, err) == 0;
@@ -498,13 +500,12 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
             trouble = try_and_settle(c, places, count, kind, &tries, err);
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
-        if (is_held_up(trouble, tries.began_ms))
-            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* each operation of the batch would
-                                                                * be held up, too */
+        if (is_held_up(c, trouble, tries.began_ms))
+            return BATCH_NOT_BEGUN; /* each operation of the batch would be held up, too */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
-            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN;
+            return BATCH_NOT_BEGUN;
         if (!connected)
             pg_sleep(NULL, 0, clock_mono_ms() + PAUSE_MS, -1);
     }

@@ -18,7 +18,7 @@ enum postgres_statement {
         PG_COUNT
 };
 
-enum { POSTGRES_PARAMETERS_MAX = 19, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+enum { POSTGRES_PARAMETERS_MAX = 20, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const postgres_migrations[];
@@ -59,11 +59,14 @@ struct postgres_conn {
     bool fresh;                   /* that was a moment ago: it need not show that it is there */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */
-    bool again;                      /* it may have been committed before */
-    bool sent;                       /* it writes, and more of it was sent than its BEGIN */
-    bool crossed;                    /* its last try conflicted with another batch */
-    bool blind;                      /* what no key opens is given as not there */
-    struct erase_key sealing;        /* what SUBMIT seals with */
+    bool doubted;             /* it may have been committed before */
+    bool again;               /* so may the operation in hand (store_op.again) */
+    bool sent;                /* it writes, and more than its BEGIN may have been carried out */
+    bool committed;           /* the server has said so */
+    bool waited;              /* the conflict is a lock that was waited for in vain */
+    bool crossed;             /* its last try conflicted with another batch */
+    bool blind;               /* what no key opens is given as not there */
+    struct erase_key sealing; /* what SUBMIT seals with */
     const struct store_claim *start; /* of the SUBMIT that is being sent: NULL, or what takes it */
     enum postgres_trouble trouble;   /* sticky */
     struct err err;                  /* of the trouble, or why a verb was refused */

@@ -166,7 +166,7 @@ static void send_row(struct postgres_conn *c, const struct store_submit *arg)
              value_text(start != NULL ? start->node : NULL),
              value_guid(start != NULL ? &start->token : NULL),
              value_text(start != NULL ? source : NULL),
-             value_int(start != NULL ? start->running_limit : 0));
+             value_int(start != NULL ? start->running_limit : 0), value_bool(c->again));
     sodium_memzero(key, sizeof(key));
 }
 
@@ -181,7 +181,7 @@ void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
 }
 
 /* Numbered as in the statement. */
-enum { OUTCOME_NO_USER = 4, OUTCOME_NOT_PERMITTED = 5 };
+enum { OUTCOME_NO_USER = 4, OUTCOME_NOT_PERMITTED = 5, OUTCOME_GONE = 6 };
 _Static_assert(SUBMIT_ACCEPTED == 0 && SUBMIT_REPLAYED == 1 && SUBMIT_KEY_REUSED == 2 &&
                    SUBMIT_LIMIT == 3,
                "the statement answers with these numbers");
@@ -207,6 +207,8 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         return rc;
     if (outcome == OUTCOME_NO_USER)
         return err_set(&c->err, -E_NOT_FOUND, "There is no such user.");
+    if (outcome == OUTCOME_GONE) /* never there, or deleted meanwhile: it must not come back */
+        return store_doubt(&c->err);
     if (outcome == OUTCOME_NOT_PERMITTED)
         return err_set(&c->err, -E_FORBIDDEN, "%s", report_not_permitted);
     arg->outcome = (enum store_submit_outcome)outcome;
@@ -263,7 +265,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     const char *message = complete ? NULL : arg->message;
 
     CHECK(arg->key != NULL); /* a shared store keeps nothing in clear */
-    if (c->again || arg->again)
+    if (c->again)
         call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
     call_run(
         c, PG_FINISH, value_guid(&arg->id), value_int(arg->attempt), value_int(arg->state),
@@ -279,7 +281,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
 
 int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg)
 {
-    if ((c->again || arg->again) && !results_take(c))
+    if (c->again && !results_take(c))
         return -E_STORE;
     return read_end(c, &arg->id, arg->state, &arg->moved);
 }
@@ -385,8 +387,10 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
 
 void postgres_send_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
+    if (!c->again)
+        arg->token = guid_new();
     call_run(c, PG_TOMBSTONE, value_guid(&arg->id), value_int(arg->user_id), value_bool(c->again),
-             value_access(arg->as));
+             value_access(arg->as), value_guid(&arg->token));
 }
 
 /* A node of an older version has not recorded the state: treated as if it may still run. */

@@ -21,10 +21,14 @@ void results_record(struct postgres_conn *c, enum postgres_trouble trouble, cons
  * treated as lost. */
 static void record_result_trouble(struct postgres_conn *c, const PGresult *result)
 {
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     char said[PG_MESSAGE];
 
     pg_said(c->pg, result, said);
-    if (str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42704")) { /* raised by KEYS_CHECK */
+    c->waited = str_eq(state, "55P03"); /* lock_timeout */
+    if (str_eq(state, "57P01") && c->trouble == PG_GOOD && !c->committed)
+        c->sent = false; /* the session was ended in the transaction, which is rolled back */
+    if (str_eq(state, "42704")) { /* raised by KEYS_CHECK */
         results_record(c, PG_STALE, said);
         return;
     }

@@ -229,8 +229,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
     /* `start`: whether it is processing from the beginning, by $16 the node with $17 the token of \
-     * a claim and $18 its source. The claim that follows in the batch confirms that. */           \
-    X(SUBMIT, "giitxxxiitixggitgti",                                                               \
+     * a claim and $18 its source. The claim that follows in the batch confirms that. $20: an      \
+     * earlier try may have inserted it; if it is not there, it may have been deleted since. */    \
+    X(SUBMIT, "giitxxxiitixggitgtib",                                                              \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
       "   WHERE user_id = $2 AND key_mac = $6 AND id <> $1),"                                      \
@@ -245,23 +246,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "   CASE WHEN s.now THEN $18 END"                                                            \
       "   FROM account a CROSS JOIN LATERAL (SELECT now AND"                                       \
       "     coalesce(nullif(a.running_limit, 0), nullif($19, 0)) IS NULL AS now FROM start) AS s"  \
-      "   WHERE a.id = $2 AND " POSTGRES_MAY_RUN(                                                  \
-          "a", "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                        \
-                     "   AND NOT EXISTS (SELECT FROM known)"                                       \
-                     "   AND " POSTGRES_ACCESS_IS(                                                 \
-                         "$13", "$14",                                                             \
-                         "$15") "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot)" \
-                                "     < coalesce(CASE WHEN $13 IS NOT NULL THEN "                  \
-                                "nullif(a.active_limit, 0) END, $9)"                               \
-                                "   " POSTGRES_MOVED                                               \
-                                ", state), moved AS (SELECT * FROM added WHERE state = 0),"        \
-                                " waits AS (" POSTGRES_WAITS ")"                                   \
-                                " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT "  \
-                                "FROM mine) THEN 0"                                                \
-                                "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"               \
-                                "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(            \
-                                    "a",                                                           \
-                                    "$4") " THEN 3 ELSE 5 END"                                     \
+      "   WHERE a.id = $2 AND NOT $20 AND " POSTGRES_MAY_RUN(                                      \
+          "a",                                                                                     \
+          "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                             \
+                "   AND NOT EXISTS (SELECT FROM known)"                                            \
+                "   AND " POSTGRES_ACCESS_IS(                                                      \
+                    "$13", "$14",                                                                  \
+                    "$15") "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot)"      \
+                           "     < coalesce(CASE WHEN $13 IS NOT NULL THEN "                       \
+                           "nullif(a.active_limit, 0) END, $9)"                                    \
+                           "   " POSTGRES_MOVED                                                    \
+                           ", state), moved AS (SELECT * FROM added WHERE state = 0),"             \
+                           " waits AS (" POSTGRES_WAITS ")"                                        \
+                           " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT "       \
+                           "FROM mine) THEN 0"                                                     \
+                           "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2 WHEN $20 THEN 6"    \
+                           "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                 \
+                               "a", "$4") " THEN 3 ELSE 5 END"                                     \
                                           "     FROM account a WHERE a.id = $2), 4) END, k.id,"    \
                                           " (SELECT a.name FROM account a WHERE a.id = $2)"        \
                                           " FROM (SELECT) AS one LEFT JOIN known k ON true")       \
@@ -324,13 +325,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
       " AND node IS NOT NULL RETURNING user_id, state = 4")                                        \
-    X(TOMBSTONE, "gibggi",                                                                         \
+    X(TOMBSTONE, "gibggig",                                                                        \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
-      "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3)"                       \
-      "   AND " POSTGRES_ACCESS_IS(                                                                \
+      "   WHERE id = $1 AND (user_id = $2 OR $2 = 0)"                                              \
+      "   AND (state <> 4 OR $3 AND token = $7) AND " POSTGRES_ACCESS_IS(                          \
           "$4", "$5",                                                                              \
           "$6") " FOR UPDATE)"                                                                     \
-                " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"      \
+                " UPDATE report r SET " POSTGRES_TOMBSTONED ", token = $7 FROM old"                \
+                " WHERE r.seq = old.seq"                                                           \
                 " RETURNING r.user_id, r.rows, old.attempt, old.state = 2 AND old.attempt = 1"     \
                 " AND (SELECT count(*) FROM (SELECT FROM result_chunk WHERE report_id = r.id "     \
                 "LIMIT 2)"                                                                         \
@@ -355,11 +357,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT id, state, count(*) OVER () FROM report"                                             \
       " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                              \
       " AND ($3 IS NULL OR name = $3) AND ($4 = 0 OR submitted_ms < $4) ORDER BY seq LIMIT $5")    \
-    /* What was marked later than now, before the clock was set back, is not recent: it would wait \
-     * for that time. */                                                                           \
+    /* What a living node still sends is left to who waits for that. What was marked later than    \
+     * now, before the clock was set back, is not recent: it would wait for that time. */            \
     X(DELETING, "ii",                                                                              \
       "SELECT id, attempt, " POSTGRES_CLOCK " - finished_ms BETWEEN 0 AND $2 - 1 FROM report r"    \
       " WHERE state = 4 AND (node IS NULL OR " POSTGRES_NODE_DIED ")"                              \
+      " AND NOT EXISTS (SELECT FROM transfer t JOIN node n ON n.id = t.node"                       \
+      "   WHERE t.report_id = r.id)"                                                               \
       " ORDER BY finished_ms LIMIT $1")                                                            \
     X(HELD, "g",                                                                                   \
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \

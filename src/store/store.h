@@ -215,7 +215,6 @@ struct store_finish {
                           * An embedded store keeps it until the row is deleted, a shared one as the
                           * only chunk of a spool in the same database */
     size_t result_len;
-    bool again; /* an earlier try has failed, and may still be at its commit */
     bool moved; /* out: false: the attempt has lost the report, publish nothing. If it has ended
                  * like this already, it moves once more, as -E_STORE over a network needs */
 };
@@ -277,6 +276,7 @@ struct store_tombstone {
     struct guid id;
     int64_t user_id;               /* 0: any user (purge, operators) */
     const struct store_access *as; /* NULL: nothing is checked */
+    struct guid token;             /* the store's: as in TOMBSTONE_MANY */
     bool found;
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
@@ -672,8 +672,8 @@ struct store_sessions_end {
  * keep it alive and untouched until `done`. */
 struct store_op {
     enum store_verb verb;
-    bool posted;                       /* and not yet answered: it belongs to the store, like
-                                        * `item` */
+    bool posted; /* and not yet answered: it is the store's, like `item` */
+    bool again;  /* an earlier try has failed, but may be committed, or be at its commit */
     void (*done)(struct store_op *op); /* called once, on any thread, possibly before store_post()
                                         * returns; must not block */
     void *owner;                       /* the caller's */

@@ -219,6 +219,47 @@ static void another_node_may_be_deleting_what_is_recent(void **state)
     assert_true(refs[0].recent);
 }
 
+/* Who waits for the end of the transfer finishes the deletion. */
+static void what_a_living_node_still_sends_is_not_taken_up(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref, refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
+    char id[GUID_TEXT], sql[200];
+
+    beat(f, "a", true);
+    ref = running_on(f, "a");
+    finish(f, ref, REPORT_COMPLETE);
+    guid_format(&ref.id, id);
+    snprintf(sql, sizeof(sql), "INSERT INTO reportd.transfer VALUES (gen_random_uuid(), '%s', 'a')",
+             id);
+    postgres_server_exec(sql);
+    assert_true(tombstone(f, ref.id, f->ann).held);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.deleting.count, 0);
+    postgres_server_exec("DELETE FROM reportd.transfer");
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.deleting.count, 1);
+}
+
+/* As if the answer to the mark had been lost, or another operation had marked it meanwhile. */
+static void a_deletion_that_is_repeated_finds_its_own_mark_only(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit(f, f->ann);
+    struct store_op first = {.verb = STORE_TOMBSTONE, .tombstone = {.id = id}}, second = first;
+
+    assert_int_equal(run(f->store, &first), 0);
+    assert_true(first.tombstone.found);
+    first.again = second.again = true;
+    second.tombstone.token = guid_new();
+    assert_int_equal(run(f->store, &second), 0);
+    assert_false(second.tombstone.found);
+    assert_int_equal(run(f->store, &first), 0);
+    assert_true(first.tombstone.found);
+    assert_int_equal(first.tombstone.was, REPORT_QUEUED);
+}
+
 struct heard {
     int released;
     struct guid id;
@@ -317,7 +358,8 @@ static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void
     struct store_ref ref = running_on(f, "a");
     PGconn *first = PQconnectdb(postgres_server.url);
     struct countdown finished = LATCH(1);
-    struct store_op op = {.verb = STORE_FINISH, .done = done_latch, .owner = &finished};
+    struct store_op op = {
+        .verb = STORE_FINISH, .done = done_latch, .owner = &finished, .again = true};
     char *waiting = NULL;
 
     op.finish = (struct store_finish){.id = ref.id,
@@ -325,8 +367,7 @@ static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void
                                       .state = REPORT_COMPLETE,
                                       .key = key,
                                       .now_ms = NOW_MS + 2,
-                                      .expires_ms = NOW_MS + DAY_MS,
-                                      .again = true};
+                                      .expires_ms = NOW_MS + DAY_MS};
     PQclear(PQexec(first, "BEGIN; UPDATE reportd.report SET state = 2, slot = false, node = NULL"));
     store_post(f->store, &op);
     do {
@@ -351,6 +392,25 @@ static void a_report_submitted_twice_is_one(void **state)
     store_op_done(&op);
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    store_op_done(&op);
+}
+
+/* Somebody who saw it in a list may have deleted it before the second try. */
+static void a_submit_that_is_repeated_does_not_bring_the_report_back(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+    struct guid id = op.submit.id;
+
+    assert_int_equal(run(f->store, &op), 0);
+    op.again = true;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    tombstone(f, id, f->ann);
+    delete_row(f, id);
+    assert_int_equal(store_run(f->store, &op), -E_STORE);
+    assert_int_equal(op.err.code, -E_DOUBT);
+    assert_int_equal(state_of(f, id, f->ann), -1);
     store_op_done(&op);
 }
 
@@ -784,6 +844,9 @@ int main(void)
         STORE_TEST(an_end_that_is_told_twice_stands),
         STORE_TEST(an_end_that_is_told_again_waits_for_the_commit_of_the_first_try),
         STORE_TEST(a_report_submitted_twice_is_one),
+        STORE_TEST(what_a_living_node_still_sends_is_not_taken_up),
+        STORE_TEST(a_deletion_that_is_repeated_finds_its_own_mark_only),
+        STORE_TEST(a_submit_that_is_repeated_does_not_bring_the_report_back),
         STORE_TEST(a_sweep_takes_a_limited_number_at_a_time),
         STORE_TEST(another_nodes_changes_are_heard),
         STORE_TEST(stores_and_connections_at_once_neither_lose_nor_fail),

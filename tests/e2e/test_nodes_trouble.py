@@ -169,6 +169,31 @@ def test_without_postgresql_the_answer_is_503_and_running_reports_go_on(make_clu
     assert cluster.row(reference, "attempt") == "1"
 
 
+AT_ITS_COMMIT = """CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
+    AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON report DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()"""
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "a key"}, {"Prefer": "wait=20"}], ids=["alone", "with a key", "that waits"])
+def test_a_submit_in_doubt_does_not_bring_back_what_was_deleted_meanwhile(make_cluster, headers):
+    """Its node hears nothing of the commit; somebody sees the report at the other node, and deletes it."""
+    cluster = make_cluster(nodes=2, workers=1, lease="20s", tcp=True)
+    here, there = cluster.clients(ALICE)
+    cluster.sql(AT_ITS_COMMIT)
+    with ThreadPoolExecutor(1) as pool:
+        with cluster.postgres.transaction("SELECT pg_advisory_xact_lock(77)", cluster.database):
+            submitted = pool.submit(here.submit, "Endless", {}, headers)
+            poll(lambda: cluster.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), what="the commit")
+            cluster.proxies[0].cut()
+        reference = poll(there.references, what="the report")[0]
+        assert there.delete(reference).json()["result"] is True
+        cluster.proxies[0].drop()
+        cluster.proxies[0].repair()
+        failed(submitted.result(), 503, "not known")
+    assert there.references() == [] and cluster.row(reference, "state") is None
+    assert here.complete("Quick", ProductID="1")
+
+
 @pytest.fixture
 def slow_to_write():
     """A PostgreSQL that puts nothing on the disk but what was waited for."""
