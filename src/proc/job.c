@@ -625,7 +625,8 @@ void job_run_again(struct job *job, struct worker_handle *worker)
 {
     const struct definition *def;
 
-    if (worker->state != WORKER_IDLE || job->supervisor->phase == SUPERVISOR_CLOSING) {
+    if (worker->state != WORKER_IDLE || job->supervisor->phase == SUPERVISOR_CLOSING ||
+        !lease_holds(job->supervisor)) {
         end_in_queue(job, false);
         return;
     }

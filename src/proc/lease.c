@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/log_trouble.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "proc/supervisor_impl.h"
 
 enum {
@@ -55,9 +56,12 @@ void lease_init(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
+/* After a time in which this thread hung, on_end() may still be to run. */
 bool lease_holds(const struct supervisor *supervisor)
 {
-    return !supervisor->shared || loop_timer_is_set(&supervisor->lease.end);
+    const struct loop_timer *end = &supervisor->lease.end;
+
+    return !supervisor->shared || (loop_timer_is_set(end) && clock_mono_ms() < end->due_ms);
 }
 
 const char *lease_node(const struct supervisor *supervisor)
@@ -67,17 +71,34 @@ const char *lease_node(const struct supervisor *supervisor)
 
 /* ---- running reports that are no longer ours ---- */
 
+static void log_given_up(const struct report *report, enum log_level level, const char *reason)
+{
+    char reference[GUID_TEXT];
+
+    guid_format(&report->id, reference);
+    log_event(level, "report.given_up", "reference=%s user=%s attempt=%d reason=%s", reference,
+              report->user_name, report->attempt, reason);
+}
+
+/* Others may run what was claimed under a lease that is over, or have deleted it. What they have
+ * not taken when this node is alive again let_go_of_unknown() puts back into the queue. */
+bool lease_covers(const struct supervisor *supervisor, const struct report *report,
+                  const char *node)
+{
+    loop_check(supervisor->loop);
+    if (lease_holds(supervisor) && str_eq(node, lease_node(supervisor)))
+        return true;
+    log_given_up(report, LOG_WARN, "the lease that it was claimed under has run out");
+    return false;
+}
+
 /* Stop the report. The store ignores its end, unless a deletion waits for it. `level`: INFO if this
  * was requested. */
 static void abandon(struct job *job, enum log_level level, const char *reason)
 {
-    char reference[GUID_TEXT];
-
     if (job->phase != JOB_RUNNING)
         return;
-    guid_format(&job->report.id, reference);
-    log_event(level, "report.given_up", "reference=%s user=%s attempt=%d reason=%s", reference,
-              job->report.user_name, job->report.attempt, reason);
+    log_given_up(&job->report, level, reason);
     job_requeue(job);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_trouble.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "proc/supervisor_impl.h"
 
@@ -61,12 +62,14 @@ static void on_claimed(struct loop_call *call)
     claim->doubt = false;
     claim->token = guid_new();
     settle_submitted(claim, answer->found ? &answer->report : NULL);
-    if (answer->found) {
+    if (answer->found && lease_covers(supervisor, &answer->report, claim->node)) {
         claim->job = NULL;
         job->stray = answer->stray;
         job->permitted = answer->permitted;
         job_start(job, &answer->report);
         lease_catch_up(supervisor, claim->news);
+    } else if (answer->found) {
+        supervisor->work = true; /* who has it, and what is queued, the next heartbeat says */
     } else if (answer->held_back) {
         supervisor->work = claim->wakes != atomic_load(&supervisor->wakes);
         atomic_store(&supervisor->held_back, true);
@@ -121,9 +124,10 @@ static bool prepare_claim(struct claim *claim)
         return false;
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->news = supervisor->lease.news;
+    str_copy(claim->node, sizeof(claim->node), lease_node(supervisor));
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
     claim->call.op.claim =
-        (struct store_claim){.node = lease_node(supervisor),
+        (struct store_claim){.node = claim->node,
                              .offer = claim->offer,
                              .sources = claim->sources,
                              .limits = claim->limits,

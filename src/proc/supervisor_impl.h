@@ -37,8 +37,9 @@ struct worker_handle {
 struct claim {
     struct supervisor *supervisor;
     struct loop_call call;
-    struct guid token; /* until it is answered … */
-    bool doubt;        /* … for certain: the last answer was a failure */
+    char node[GUID_TEXT]; /* whose claim it is: the lease's name may change before the answer */
+    struct guid token;    /* until it is answered … */
+    bool doubt;           /* … for certain: the last answer was a failure */
     struct job *job;
     char *offer, *sources;      /* what is asked for, of the catalog's … */
     unsigned generation;        /* … of this number */
@@ -160,9 +161,12 @@ struct supervisor {
 /* lease.c: one node of several */
 void lease_init(struct supervisor *supervisor);
 void lease_done(struct supervisor *supervisor); /* no other node has to wait until it expires */
-/* May reports be claimed, and which node claims them? */
+/* May reports be claimed and started, and which node claims them? */
 bool lease_holds(const struct supervisor *supervisor);
 const char *lease_node(const struct supervisor *supervisor);
+/* May this report be started, which was claimed as `node`? Otherwise it is to be forgotten. */
+bool lease_covers(const struct supervisor *supervisor, const struct report *report,
+                  const char *node);
 /* The report does not run here: wait for another node, or for a claim of this node that is in
  * progress. */
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);

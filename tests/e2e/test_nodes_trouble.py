@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -18,6 +19,10 @@ from seams import Gate, passings, plan
 
 CONNECTS_WITHIN = 4  # seconds; a node gives a try to connect up before that
 ANSWERED_WITHIN = 120  # seconds, with restarts of PostgreSQL between
+
+
+def passed(node, place):
+    return sum(name == place for _, name in passings(node.folder / "trace"))
 
 
 class Load(threading.Thread):
@@ -358,19 +363,16 @@ def test_a_deletion_looks_again_for_what_is_not_notified(make_cluster):
     plan(node, trace=node.folder / "trace")
     node.start()
 
-    def passed(which):
-        return sum(place == which for _, place in passings(node.folder / "trace"))
-
     client = node.client(ALICE)
     reference = client.complete("Quick", ProductID="1")
     cluster.sql(f"INSERT INTO transfer SELECT gen_random_uuid(), '{reference}', id FROM node")
     with ThreadPoolExecutor(1) as pool:
         deletion = pool.submit(client.delete, reference)
-        poll(lambda: passed("store.held.answered") > 0, what="a look")
-        beats = passed("store.heartbeat.posted")
+        poll(lambda: passed(node, "store.held.answered") > 0, what="a look")
+        beats = passed(node, "store.heartbeat.posted")
         cluster.sql("DELETE FROM transfer")
         assert deletion.result().json()["result"] is True
-        assert passed("store.heartbeat.posted") == beats
+        assert passed(node, "store.heartbeat.posted") == beats
 
 
 def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(make_cluster, own_postgres):
@@ -409,6 +411,117 @@ def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make
     clients[at].complete("Quick", ProductID="1")
 
 
+class Late:
+    """Two nodes with a worker each. The first has claimed a report, and waits for the answer until `claim` is opened;
+    its supervisor hangs from the next heartbeat after hang() on, until `beat` is opened."""
+
+    def __init__(self, make_cluster):
+        self.cluster = make_cluster(nodes=2, tcp=True)
+        self.node, self.other = self.cluster.nodes
+        self.proxy = self.cluster.proxies[0]
+        self.node.stop()
+        self.client = self.other.client(ALICE)
+        self.busy = self.client.order("Endless")
+        self.client.wait_for(self.busy, "processing")
+        self.reference = self.client.order("Quick", ProductID="1")
+        self.claim, self.beat = Gate(self.node, "store.claim.committed"), Gate(self.node, "node.beat.due")
+        plan(self.node, self.claim.seam, f"{self.beat.seam}?{self.node.folder / 'hangs'}", trace=self.claim.trace)
+        self.node.start()
+        self.claim.wait()
+        assert self.cluster.row(self.reference, "state || '|' || attempt") == "1|1"
+
+    def hang(self):
+        (self.node.folder / "hangs").touch()
+
+    def is_settled(self):
+        """Has the claim's answer been handled?"""
+        return passed(self.node, "job.start.sent") or f"report.given_up reference={self.reference}" in self.node.log_text()
+
+
+def is_cut_off(late):
+    late.proxy.cut()
+
+
+def answer_while_cut_off(late):
+    late.claim.open()
+
+
+def answer_under_another_name(late):
+    late.proxy.repair()
+    poll(lambda: late.cluster.sql("SELECT count(*) FROM node") == ["2"], what="its new name")
+    beats = passed(late.node, "node.beat.due")
+    poll(lambda: passed(late.node, "node.beat.due") > beats + 1, what="a heartbeat that was answered")
+    late.claim.open()
+
+
+def answer_when_it_wakes_up(late):
+    late.claim.open()
+    poll(lambda: passed(late.node, "store.claim.answered"), what="an answer that waits")
+    late.beat.open()
+
+
+@pytest.mark.parametrize("lose, answer", [(is_cut_off, answer_while_cut_off), (is_cut_off, answer_under_another_name),
+                                          (Late.hang, answer_when_it_wakes_up)],
+                         ids=["cut_off", "under_another_name", "hung"])
+def test_a_claim_that_is_answered_when_the_lease_is_over_starts_nothing(make_cluster, lose, answer):
+    """Another node has taken the report over meanwhile, and its user was told that it is deleted."""
+    late = Late(make_cluster)
+    lose(late)
+    poll(lambda: late.cluster.row(late.reference, "state || '|' || attempt") == "0|1", what="the takeover")
+    assert late.client.delete(late.reference).json()["result"] is True
+    answer(late)
+    poll(late.is_settled, what="the end of the claim")
+    assert not passed(late.node, "job.start.sent")
+    late.proxy.repair()
+    assert late.client.complete("Quick", ProductID="1")  # by this node: the other one is busy
+    late.client.delete(late.busy)
+
+
+def test_a_claim_that_is_answered_when_the_lease_is_over_is_given_back(make_cluster):
+    """No other node has taken the report over. This one is the same as before once it reaches the store again."""
+    late = Late(make_cluster)
+    late.client.delete(late.busy)
+    late.other.stop()
+    late.proxy.cut()
+    poll(lambda: late.cluster.sql("SELECT alive_until < clock_timestamp() FROM node") == ["t"], what="the end of its lease")
+    late.claim.open()
+    poll(late.is_settled, what="the end of the claim")
+    assert not passed(late.node, "job.start.sent")
+    late.proxy.repair()
+    poll(lambda: late.cluster.row(late.reference, "state || '|' || attempt") == "2|2", what="the report")
+    assert "node.given_up" not in late.node.log_text()
+
+
+def test_a_report_that_needs_another_process_when_the_lease_is_over_is_not_sent_to_it(make_cluster):
+    """Its worker had another database open. The node hung until the report was taken over and deleted."""
+    cluster = make_cluster(nodes=2)
+    node, other = cluster.nodes
+    node.stop()
+    shutil.copy(node.folder / "data.db", node.folder / "more.db")
+    with open(node.folder / "reportd.conf", "a", encoding="utf-8") as conf:
+        conf.write('source more { url = "sqlite:more.db" }\n')
+    (node.reports / "More.sql").write_text("-- report: More\n-- source: more\n\n-- results\nSELECT 1 AS one;\n")
+    ended, beat = Gate(node, "worker.run.ended", at=2), Gate(node, "node.beat.due")
+    plan(node, ended.seam, f"{beat.seam}?{node.folder / 'hangs'}", trace=beat.trace)
+    client = other.client(ALICE)
+    busy = client.order("Endless")
+    client.wait_for(busy, "processing")
+    node.start()
+    client.complete("Quick", ProductID="1")
+    reference = node.client(ALICE).order("More")
+    ended.wait()
+    (node.folder / "hangs").touch()
+    poll(lambda: cluster.row(reference, "state || '|' || attempt") == "0|1", what="the takeover")
+    assert client.delete(reference).json()["result"] is True
+    sent, written, workers = passed(node, "job.start.sent"), passed(node, "job.end.written"), node.workers()
+    ended.open()
+    poll(lambda: set(workers) - set(node.workers()), what="the end of its worker")
+    beat.open()
+    poll(lambda: passed(node, "job.end.written") > written or passed(node, "job.start.sent") > sent, what="the end of its job")
+    assert passed(node, "job.start.sent") == sent
+    client.delete(busy)
+
+
 def test_a_deletion_waits_for_another_node_no_longer_than_the_store_answers(make_cluster):
     """Nor does a stop, which waits for deletions. The other node's query cannot be stopped for a minute."""
     cluster = make_cluster(nodes=2, tcp=True, cancel_grace="1m")
@@ -426,8 +539,7 @@ def test_a_deletion_waits_for_another_node_no_longer_than_the_store_answers(make
     try:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(clients[here].delete, reference)
-            marked = (cluster.nodes[here].folder / "trace", "deletion.delete.marked")
-            poll(lambda: marked[1] in [place for _, place in passings(marked[0])], what="its tombstone")
+            poll(lambda: passed(cluster.nodes[here], "deletion.delete.marked"), what="its tombstone")
             cluster.proxies[here].cut()
             failed(answer.result(), 503, "another node may still run it")
     finally:
