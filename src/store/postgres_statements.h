@@ -358,7 +358,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                              \
       " AND ($3 IS NULL OR name = $3) AND ($4 = 0 OR submitted_ms < $4) ORDER BY seq LIMIT $5")    \
     /* What a living node still sends is left to who waits for that. What was marked later than    \
-     * now, before the clock was set back, is not recent: it would wait for that time. */            \
+     * now, before the clock was set back, is not recent: it would wait for that time. */          \
     X(DELETING, "ii",                                                                              \
       "SELECT id, attempt, " POSTGRES_CLOCK " - finished_ms BETWEEN 0 AND $2 - 1 FROM report r"    \
       " WHERE state = 4 AND (node IS NULL OR " POSTGRES_NODE_DIED ")"                              \

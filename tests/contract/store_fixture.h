@@ -347,6 +347,28 @@ MAYBE int state_of(struct fixture *f, struct guid id, int64_t user_id)
     return state;
 }
 
+MAYBE struct store_op claim_op(const char *node, struct guid token)
+{
+    struct store_op op = {.verb = STORE_CLAIM};
+
+    op.claim = (struct store_claim){.node = node, .token = token, .now_ms = NOW_MS + 1};
+    return op;
+}
+
+/* A report of ann's that this node runs; the queue must be empty. */
+MAYBE struct store_ref running_on(struct fixture *f, const char *node)
+{
+    struct store_op op = claim_op(node, guid_new());
+    struct store_ref ref;
+
+    submit(f, f->ann);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.claim.found);
+    ref = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
+    store_op_done(&op);
+    return ref;
+}
+
 /* Submit a report and bring it into a state (not DELETING); the queue must be empty. */
 MAYBE struct store_ref report_in(struct fixture *f, int64_t user_id, enum report_state state)
 {

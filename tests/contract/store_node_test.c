@@ -28,14 +28,6 @@ static void let_die(struct fixture *f, const char *node)
     beat_for(f, node, false, 0);
 }
 
-static struct store_op claim_op(const char *node, struct guid token)
-{
-    struct store_op op = {.verb = STORE_CLAIM};
-
-    op.claim = (struct store_claim){.node = node, .token = token, .now_ms = NOW_MS + 1};
-    return op;
-}
-
 /* What a node with this offer is given; zero: nothing. */
 static struct guid claimed(struct fixture *f, const char *offer)
 {
@@ -58,19 +50,6 @@ static void assert_claimed(struct fixture *f, const char *offer, struct guid id)
 }
 
 /* Submit and claim; the queue must be empty. */
-static struct store_ref running_on(struct fixture *f, const char *node)
-{
-    struct store_op op = claim_op(node, guid_new());
-    struct store_ref ref;
-
-    submit(f, f->ann);
-    assert_int_equal(run(f->store, &op), 0);
-    assert_true(op.claim.found);
-    ref = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
-    store_op_done(&op);
-    return ref;
-}
-
 static bool held(struct fixture *f, struct guid id)
 {
     struct store_op op = {.verb = STORE_HELD, .held = {.id = id}};
@@ -242,24 +221,6 @@ static void what_a_living_node_still_sends_is_not_taken_up(void **state)
     assert_int_equal(op.deleting.count, 1);
 }
 
-/* As if the answer to the mark had been lost, or another operation had marked it meanwhile. */
-static void a_deletion_that_is_repeated_finds_its_own_mark_only(void **state)
-{
-    struct fixture *f = *state;
-    struct guid id = submit(f, f->ann);
-    struct store_op first = {.verb = STORE_TOMBSTONE, .tombstone = {.id = id}}, second = first;
-
-    assert_int_equal(run(f->store, &first), 0);
-    assert_true(first.tombstone.found);
-    first.again = second.again = true;
-    second.tombstone.token = guid_new();
-    assert_int_equal(run(f->store, &second), 0);
-    assert_false(second.tombstone.found);
-    assert_int_equal(run(f->store, &first), 0);
-    assert_true(first.tombstone.found);
-    assert_int_equal(first.tombstone.was, REPORT_QUEUED);
-}
-
 struct heard {
     int released;
     struct guid id;
@@ -337,81 +298,6 @@ static void a_claim_repeated_with_its_token_gives_the_same_report(void **state)
     store_op_done(&first);
     store_op_done(&again);
     store_op_done(&other);
-}
-
-static void an_end_that_is_told_twice_stands(void **state)
-{
-    struct fixture *f = *state;
-    struct store_ref ref = running_on(f, "a");
-
-    assert_true(finish(f, ref, REPORT_COMPLETE));
-    assert_true(finish(f, ref, REPORT_COMPLETE));
-    assert_false(finish(f, ref, REPORT_ERROR));
-    assert_int_equal(state_of(f, ref.id, f->ann), REPORT_COMPLETE);
-}
-
-/* The first try is that of a session whose client has lost the connection. */
-static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void **state)
-{
-    static const uint8_t key[REPORT_KEY_BYTES];
-    struct fixture *f = *state;
-    struct store_ref ref = running_on(f, "a");
-    PGconn *first = PQconnectdb(postgres_server.url);
-    struct countdown finished = LATCH(1);
-    struct store_op op = {
-        .verb = STORE_FINISH, .done = done_latch, .owner = &finished, .again = true};
-    char *waiting = NULL;
-
-    op.finish = (struct store_finish){.id = ref.id,
-                                      .attempt = ref.attempt,
-                                      .state = REPORT_COMPLETE,
-                                      .key = key,
-                                      .now_ms = NOW_MS + 2,
-                                      .expires_ms = NOW_MS + DAY_MS};
-    PQclear(PQexec(first, "BEGIN; UPDATE reportd.report SET state = 2, slot = false, node = NULL"));
-    store_post(f->store, &op);
-    do {
-        free(waiting);
-        waiting = postgres_server_text("SELECT count(*) FROM pg_locks WHERE NOT granted");
-    } while (strcmp(waiting, "0\n") == 0);
-    free(waiting);
-    PQclear(PQexec(first, "COMMIT"));
-    PQfinish(first);
-    latch_await(&finished);
-    assert_int_equal(op.rc, 0);
-    assert_true(op.finish.moved);
-}
-
-static void a_report_submitted_twice_is_one(void **state)
-{
-    struct fixture *f = *state;
-    struct store_op op = submit_op(f->ann);
-
-    op.submit.active_limit = 1;
-    assert_int_equal(run(f->store, &op), 0);
-    store_op_done(&op);
-    assert_int_equal(run(f->store, &op), 0);
-    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
-    store_op_done(&op);
-}
-
-/* Somebody who saw it in a list may have deleted it before the second try. */
-static void a_submit_that_is_repeated_does_not_bring_the_report_back(void **state)
-{
-    struct fixture *f = *state;
-    struct store_op op = submit_op(f->ann);
-    struct guid id = op.submit.id;
-
-    assert_int_equal(run(f->store, &op), 0);
-    op.again = true;
-    assert_int_equal(run(f->store, &op), 0);
-    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
-    tombstone(f, id, f->ann);
-    delete_row(f, id);
-    assert_int_equal(store_run(f->store, &op), -E_STORE);
-    assert_int_equal(op.err.code, -E_DOUBT);
-    assert_int_equal(state_of(f, id, f->ann), -1);
-    store_op_done(&op);
 }
 
 /* ---- what holds up others ---- */
@@ -681,40 +567,6 @@ static void a_key_file_that_the_other_nodes_do_not_have_is_refused(void **state)
     assert_int_equal(try_key(f, "second first", &err), -E_CONFIG);
 }
 
-/* ---- the database goes and comes back ---- */
-
-static const char ended[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE application_name = 'reportd'";
-
-static void a_session_that_was_ended_is_replaced_unseen(void **state)
-{
-    struct fixture *f = *state;
-
-    for (int i = 0; i < 3; i++) {
-        struct guid id = submit(f, f->ann);
-
-        postgres_server_exec(ended);
-        assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
-        postgres_server_exec(ended);
-        assert_true(tombstone(f, id, f->ann).found);
-    }
-}
-
-/* What ended the session may have been a crash, with which the report is gone. */
-static void a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost(void **state)
-{
-    struct fixture *f = *state;
-    struct store_op op = submit_op(f->ann);
-
-    op.submit.waits = true;
-    assert_int_equal(run(f->store, &op), 0);
-    postgres_server_exec(ended);
-    assert_false(settle(f, &op.submit));
-    tombstone(f, op.submit.id, f->ann);
-    delete_row(f, op.submit.id);
-    assert_true(settle(f, &op.submit));
-}
-
 static void without_the_database_operations_fail_and_with_it_they_work(void **state)
 {
     struct fixture *f = *state;
@@ -841,12 +693,7 @@ int main(void)
         STORE_TEST(what_a_living_node_offers_is_left_to_it),
         STORE_TEST(what_nobody_offers_gives_way_first_to_any_version_and_then_to_any_node),
         STORE_TEST(what_is_offered_again_is_not_noted_any_more),
-        STORE_TEST(an_end_that_is_told_twice_stands),
-        STORE_TEST(an_end_that_is_told_again_waits_for_the_commit_of_the_first_try),
-        STORE_TEST(a_report_submitted_twice_is_one),
         STORE_TEST(what_a_living_node_still_sends_is_not_taken_up),
-        STORE_TEST(a_deletion_that_is_repeated_finds_its_own_mark_only),
-        STORE_TEST(a_submit_that_is_repeated_does_not_bring_the_report_back),
         STORE_TEST(a_sweep_takes_a_limited_number_at_a_time),
         STORE_TEST(another_nodes_changes_are_heard),
         STORE_TEST(stores_and_connections_at_once_neither_lose_nor_fail),
@@ -856,8 +703,6 @@ int main(void)
         STORE_TEST(a_database_that_is_not_there_is_named),
         STORE_TEST(a_submit_is_sealed_wherever_it_stands_in_its_batch),
         STORE_TEST(a_key_file_that_the_other_nodes_do_not_have_is_refused),
-        STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
-        STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
         STORE_TEST(without_the_database_operations_fail_and_with_it_they_work),
     };
 

@@ -1,0 +1,149 @@
+/* tests/contract/store_again_test.c -- operations that are repeated, since nobody knows what became
+ * of the try before, or since its session was ended. */
+#include "contract/store_fixture.h"
+
+/* ---- what may be committed already ---- */
+
+static void an_end_that_is_told_twice_stands(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref = running_on(f, "a");
+
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_false(finish(f, ref, REPORT_ERROR));
+    assert_int_equal(state_of(f, ref.id, f->ann), REPORT_COMPLETE);
+}
+
+/* The first try is that of a session whose client has lost the connection. */
+static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void **state)
+{
+    static const uint8_t key[REPORT_KEY_BYTES];
+    struct fixture *f = *state;
+    struct store_ref ref = running_on(f, "a");
+    PGconn *first = PQconnectdb(postgres_server.url);
+    struct countdown finished = LATCH(1);
+    struct store_op op = {
+        .verb = STORE_FINISH, .done = done_latch, .owner = &finished, .again = true};
+    char *waiting = NULL;
+
+    op.finish = (struct store_finish){.id = ref.id,
+                                      .attempt = ref.attempt,
+                                      .state = REPORT_COMPLETE,
+                                      .key = key,
+                                      .now_ms = NOW_MS + 2,
+                                      .expires_ms = NOW_MS + DAY_MS};
+    PQclear(PQexec(first, "BEGIN; UPDATE reportd.report SET state = 2, slot = false, node = NULL"));
+    store_post(f->store, &op);
+    do {
+        free(waiting);
+        waiting = postgres_server_text("SELECT count(*) FROM pg_locks WHERE NOT granted");
+    } while (strcmp(waiting, "0\n") == 0);
+    free(waiting);
+    PQclear(PQexec(first, "COMMIT"));
+    PQfinish(first);
+    latch_await(&finished);
+    assert_int_equal(op.rc, 0);
+    assert_true(op.finish.moved);
+}
+
+static void a_report_submitted_twice_is_one(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.active_limit = 1;
+    assert_int_equal(run(f->store, &op), 0);
+    store_op_done(&op);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    store_op_done(&op);
+}
+
+/* Somebody who saw it in a list may have deleted it before the second try. */
+static void a_submit_that_is_repeated_does_not_bring_the_report_back(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+    struct guid id = op.submit.id;
+
+    assert_int_equal(run(f->store, &op), 0);
+    op.again = true;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    tombstone(f, id, f->ann);
+    delete_row(f, id);
+    assert_int_equal(store_run(f->store, &op), -E_STORE);
+    assert_int_equal(op.err.code, -E_DOUBT);
+    assert_int_equal(state_of(f, id, f->ann), -1);
+    store_op_done(&op);
+}
+
+/* As if the answer to the mark had been lost, or another operation had marked it meanwhile. */
+static void a_deletion_that_is_repeated_finds_its_own_mark_only(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit(f, f->ann);
+    struct store_op first = {.verb = STORE_TOMBSTONE, .tombstone = {.id = id}}, second = first;
+
+    assert_int_equal(run(f->store, &first), 0);
+    assert_true(first.tombstone.found);
+    first.again = second.again = true;
+    second.tombstone.token = guid_new();
+    assert_int_equal(run(f->store, &second), 0);
+    assert_false(second.tombstone.found);
+    assert_int_equal(run(f->store, &first), 0);
+    assert_true(first.tombstone.found);
+    assert_int_equal(first.tombstone.was, REPORT_QUEUED);
+}
+
+/* ---- what a session takes along ---- */
+
+static const char ended[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE application_name = 'reportd'";
+
+/* ---- the database goes and comes back ---- */
+
+static void a_session_that_was_ended_is_replaced_unseen(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3; i++) {
+        struct guid id = submit(f, f->ann);
+
+        postgres_server_exec(ended);
+        assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+        postgres_server_exec(ended);
+        assert_true(tombstone(f, id, f->ann).found);
+    }
+}
+
+/* What ended the session may have been a crash, with which the report is gone. */
+static void a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.waits = true;
+    assert_int_equal(run(f->store, &op), 0);
+    postgres_server_exec(ended);
+    assert_false(settle(f, &op.submit));
+    tombstone(f, op.submit.id, f->ann);
+    delete_row(f, op.submit.id);
+    assert_true(settle(f, &op.submit));
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        STORE_TEST(an_end_that_is_told_twice_stands),
+        STORE_TEST(an_end_that_is_told_again_waits_for_the_commit_of_the_first_try),
+        STORE_TEST(a_report_submitted_twice_is_one),
+        STORE_TEST(a_submit_that_is_repeated_does_not_bring_the_report_back),
+        STORE_TEST(a_deletion_that_is_repeated_finds_its_own_mark_only),
+        STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
+        STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
+    };
+
+    return RUN_ON_BACKEND("postgresql", tests);
+}
