@@ -13,6 +13,7 @@ from stage import Row, Skip, alternate, median
 
 GOALS = {1: 1.7, 8: 2.0, 64: 2.0}  # clients: lives beside the Node service on the same PostgreSQL
 CPU_GOALS_MS, WAL_GOAL, COMMIT_GOALS = {8: 0.35, 64: 0.25}, 1600, (5, 2)
+IN_FLIGHT = 16  # workers: as many reports as pg-boss's runners take at a time
 STATISTICS_LAG = 11  # seconds until an idle backend of PostgreSQL has told its counters
 MINUTES, A_MINUTE = 10, 60
 NODES, ON_ALL = 3, 12  # clients
@@ -54,7 +55,7 @@ def spent_per_life(bench, server, file, clients):
 def shared_lives(bench):
     postgres = private_postgres()
     try:
-        with SharedReportd("shared-lives", postgres, in_rows=True, workers=2, http_threads=2) as server:
+        with SharedReportd("shared-lives", postgres, in_rows=True, workers=IN_FLIGHT, http_threads=2) as server:
             file = server.write_requests("clients", [("", token) for token in server.tokens[:max(GOALS)]])
             for clients, goal in GOALS.items():
                 try:

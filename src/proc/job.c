@@ -152,8 +152,6 @@ static void on_written(struct loop_call *call)
     SEAM_STEP("job", "end", "written");
     if (op->rc < 0 && job->stops == NULL) {
         log_trouble(&store_trouble, &op->err);
-        if (op->verb == STORE_FINISH)
-            op->again = true;
         if (job->supervisor->phase == SUPERVISOR_CLOSING)
             job_over(job); /* out of time: the next start finds it in PROCESSING */
         else

@@ -174,6 +174,8 @@ static void finish_batch(struct store_conn *conn, struct work_item *batch,
         next = item->next;
         if (failure != NULL)
             fail_op(op, failure);
+        else
+            op->again = false;
         store_answer(op);
         SEAM_STEP("store", verb_names[verb], "answered");
     }

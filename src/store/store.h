@@ -673,7 +673,7 @@ struct store_sessions_end {
 struct store_op {
     enum store_verb verb;
     bool posted; /* and not yet answered: it is the store's, like `item` */
-    bool again;  /* an earlier try has failed, but may be committed, or be at its commit */
+    bool again;  /* the store's: an earlier try may be committed, or be at its commit */
     void (*done)(struct store_op *op); /* called once, on any thread, possibly before store_post()
                                         * returns; must not block */
     void *owner;                       /* the caller's */

@@ -73,6 +73,7 @@ static void a_submit_that_is_repeated_does_not_bring_the_report_back(void **stat
     assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
     tombstone(f, id, f->ann);
     delete_row(f, id);
+    op.again = true;
     assert_int_equal(store_run(f->store, &op), -E_STORE);
     assert_int_equal(op.err.code, -E_DOUBT);
     assert_int_equal(state_of(f, id, f->ann), -1);
