@@ -103,8 +103,6 @@ static void a_deletion_that_is_repeated_finds_its_own_mark_only(void **state)
 static const char ended[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                             " WHERE application_name = 'reportd'";
 
-/* ---- the database goes and comes back ---- */
-
 static void a_session_that_was_ended_is_replaced_unseen(void **state)
 {
     struct fixture *f = *state;

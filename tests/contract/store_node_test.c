@@ -567,6 +567,8 @@ static void a_key_file_that_the_other_nodes_do_not_have_is_refused(void **state)
     assert_int_equal(try_key(f, "second first", &err), -E_CONFIG);
 }
 
+/* ---- the database goes and comes back ---- */
+
 static void without_the_database_operations_fail_and_with_it_they_work(void **state)
 {
     struct fixture *f = *state;
