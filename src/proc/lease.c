@@ -81,7 +81,8 @@ static void log_given_up(const struct report *report, enum log_level level, cons
 }
 
 /* Others may run what was claimed under a lease that is over, or have deleted it. What they have
- * not taken when this node is alive again let_go_of_unknown() puts back into the queue. */
+ * not taken goes back into the queue, by let_go_of_unknown(), or by a heartbeat if this node has
+ * been given up. */
 bool lease_covers(const struct supervisor *supervisor, const struct report *report,
                   const char *node)
 {

@@ -348,7 +348,6 @@ static void roll_back_batch(struct postgres_conn *c)
 
     if (trouble == PG_LOST || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
         return;
-    c->sent = false; /* nothing of it is committed */
     c->trouble = PG_GOOD;
     call_run(c, PG_ROLLBACK);
     call_sync(c);
@@ -479,7 +478,7 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     *err = c->err;
     forget_found(c, places, count);
     c->crossed = trouble == PG_CONFLICT;
-    if ((trouble == PG_LOST || trouble == PG_STALE) && c->sent)
+    if (c->sent)
         doubt_batch(c, places, count);
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }

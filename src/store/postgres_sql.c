@@ -17,6 +17,15 @@ void results_record(struct postgres_conn *c, enum postgres_trouble trouble, cons
     postgres_unavailable(detail, &c->err);
 }
 
+/* A transaction in which the server reports an error, before it says that it is committed, is
+ * rolled back; so is that of a session which it has been told to end. Other fatal errors may be
+ * those of a proxy that has lost the server. */
+static bool rolls_back(const PGresult *result)
+{
+    return str_eq(PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED), "ERROR") ||
+           str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "57P01");
+}
+
 /* The loser of a deadlock or of a lock wins the next time. A server that has become a standby is
  * treated as lost. */
 static void record_result_trouble(struct postgres_conn *c, const PGresult *result)
@@ -26,8 +35,8 @@ static void record_result_trouble(struct postgres_conn *c, const PGresult *resul
 
     pg_said(c->pg, result, said);
     c->waited = str_eq(state, "55P03"); /* lock_timeout */
-    if (str_eq(state, "57P01") && c->trouble == PG_GOOD && !c->committed)
-        c->sent = false; /* the session was ended in the transaction, which is rolled back */
+    if (c->trouble == PG_GOOD && !c->committed && rolls_back(result))
+        c->sent = false;
     if (str_eq(state, "42704")) { /* raised by KEYS_CHECK */
         results_record(c, PG_STALE, said);
         return;
