@@ -171,8 +171,10 @@
       "index(waiting_turn)",                                                                       \
       "", "whose turn it is, and users that wait for a type of report")                            \
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
-    X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \
-      "nodes, and names of definitions")                                                           \
+    X(NODES,                                                                                       \
+      "node(id host lease_ms began_at alive_until offer) missing(wanted since) "                   \
+      "writer(id batch seen)",                                                                     \
+      "", "nodes and their connections, and names of definitions")                                 \
     X(IDENTITY,                                                                                    \
       "identity(id home last_user) schema_version(version) {spool}/store.id {spool}/store.id.new", \
       "mark:spool_mark_write", "which store this is")                                              \

@@ -118,18 +118,6 @@ static void tell_changes(struct store_conn *conn)
 
 /* ---- batches ---- */
 
-int store_doubt(struct err *err)
-{
-    char detail[ERR_TEXT_MAX];
-
-    memcpy(detail, err->detail, sizeof(detail));
-    err_set(err, -E_DOUBT,
-            "The connection to the store's database was lost, and it is not known whether the "
-            "request was carried out: check, and try again.");
-    err_detail(err, "%s", detail);
-    return -E_STORE;
-}
-
 void store_answer(struct store_op *op)
 {
     CHECK(op->posted);
@@ -157,8 +145,12 @@ static void fail_op(struct store_op *op, const struct err *failure)
     store_op_done(op); /* what the attempt that was rolled back had found */
     op->rc = -E_STORE;
     op->err = *failure;
-    if (op->again)
-        store_doubt(&op->err);
+    if (!op->again)
+        return;
+    err_set(&op->err, -E_DOUBT,
+            "The connection to the store's database was lost, and it is not known whether the "
+            "request was carried out: check, and try again.");
+    err_detail(&op->err, "%s", failure->detail);
 }
 
 static void finish_batch(struct store_conn *conn, struct work_item *batch,

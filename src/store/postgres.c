@@ -230,7 +230,8 @@ static void send_hold(struct postgres_conn *c)
     c->sealing = keys.key[0];
     sodium_memzero(&keys, sizeof(keys));
     call_run(c, PG_KEYS_HOLD);
-    call_run(c, PG_KEYS_CHECK, value_int(c->sealing.number));
+    call_run(c, PG_KEYS_CHECK, value_int(c->sealing.number), value_guid(&c->writer),
+             value_int(++c->batch));
 }
 
 /* The newest number of records in this node's ledger that the batch tells; NULL: none. Counted
@@ -458,12 +459,46 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
     return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
 }
 
-/* Also for the tries of each operation alone. */
+/* Also for the tries of each operation alone. A report that is submitted must not come back if it
+ * was committed, and has been deleted since: that has to be found out. */
 static void doubt_batch(struct postgres_conn *c, const struct place *places, int count)
 {
     c->doubted = true;
+    c->unresolved = seals(places, count);
     for (int i = 0; i < count; i++)
         places[i].op->again = true;
+}
+
+/* Find out what has become of the last try; if it was not committed, it never will be. */
+static enum postgres_trouble resolve(struct postgres_conn *c, const struct place *places, int count)
+{
+    bool committed = false;
+
+    c->trouble = PG_GOOD;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    call_run(c, PG_BEGIN);
+    call_run(c, PG_WRITER_LOCK, value_guid(&c->writer));
+    call_run(c, PG_WRITER_FENCE, value_guid(&c->writer), value_int(c->batch),
+             value_int(c->batch + 1));
+    call_run(c, PG_COMMIT);
+    call_sync(c);
+    if (results_take(c) && results_take(c) && results_take(c)) {
+        committed = results_next(c) && get_bool(c, 0);
+        c->unresolved = !results_take(c);
+    }
+    results_drain(c);
+    if (c->unresolved) {
+        roll_back_batch(c);
+        if (c->trouble == PG_LOST)
+            postgres_disconnect(c);
+        return c->trouble;
+    }
+    c->batch++;
+    for (int i = 0; !committed && i < count; i++) {
+        if (places[i].op->verb == STORE_SUBMIT)
+            places[i].op->again = false;
+    }
+    return PG_GOOD;
 }
 
 /* One try, and what has to be done before the next one. */
@@ -471,8 +506,10 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
                                             int count, enum store_kind kind, struct tries *tries,
                                             struct err *err)
 {
-    enum postgres_trouble trouble = try_batch(c, places, count, kind);
+    enum postgres_trouble trouble = c->unresolved ? resolve(c, places, count) : PG_GOOD;
 
+    if (trouble == PG_GOOD)
+        trouble = try_batch(c, places, count, kind);
     if (trouble == PG_GOOD)
         return PG_GOOD;
     *err = c->err;
@@ -490,7 +527,7 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
 {
     struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
 
-    c->doubted = c->blind = c->crossed = false;
+    c->doubted = c->unresolved = c->blind = c->crossed = false;
     for (;;) {
         enum postgres_trouble trouble = PG_LOST;
         bool connected = find_connection(c, err) == 0;
@@ -502,7 +539,7 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
         if (is_held_up(c, trouble, tries.began_ms))
             return BATCH_NOT_BEGUN; /* each operation of the batch would be held up, too */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
-            return BATCH_ROLLED_BACK;
+            return c->unresolved ? BATCH_NOT_BEGUN : BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
             return BATCH_NOT_BEGUN;
         if (!connected)

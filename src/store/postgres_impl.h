@@ -57,9 +57,12 @@ struct postgres_conn {
     int64_t sent_ms, deadline_ms; /* monotonic: of the operation in progress */
     int64_t heard_ms;             /* monotonic: the end of the last batch; 0: none */
     bool fresh;                   /* that was a moment ago: it need not show that it is there */
+    struct guid writer;           /* this connection, and … */
+    int64_t batch;                /* … the number of its last batch that seals, for KEYS_CHECK */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */
     bool doubted;             /* it may have been committed before */
+    bool unresolved;          /* that has to be found out before it is tried again */
     bool again;               /* so may the operation in hand (store_op.again) */
     bool sent;                /* it writes, and more than its BEGIN may have been carried out */
     bool committed;           /* the server has said so */

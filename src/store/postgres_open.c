@@ -243,6 +243,7 @@ struct postgres_conn *postgres_conn_new(struct postgres_shared *shared)
     if (c != NULL) {
         c->base.ops = &store_postgres;
         c->shared = shared;
+        c->writer = guid_new();
     }
     return c;
 }

@@ -197,7 +197,9 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
     arg->connection = c->number;
-    if (outcome == SUBMIT_ACCEPTED)
+    if (outcome == OUTCOME_GONE) /* accepted by an earlier try, and deleted since */
+        outcome = SUBMIT_ACCEPTED;
+    else if (outcome == SUBMIT_ACCEPTED)
         postgres_changed(c, &arg->id, arg->user_id, 2, REPORT_QUEUED);
     if (outcome == SUBMIT_LIMIT)
         rc = read_reports(c, &arg->active, &arg->active_count);
@@ -207,8 +209,6 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         return rc;
     if (outcome == OUTCOME_NO_USER)
         return err_set(&c->err, -E_NOT_FOUND, "There is no such user.");
-    if (outcome == OUTCOME_GONE) /* never there, or deleted meanwhile: it must not come back */
-        return store_doubt(&c->err);
     if (outcome == OUTCOME_NOT_PERMITTED)
         return err_set(&c->err, -E_FORBIDDEN, "%s", report_not_permitted);
     arg->outcome = (enum store_submit_outcome)outcome;

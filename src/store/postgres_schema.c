@@ -294,6 +294,12 @@ static const char migration_14[] =
 /* 15: what starts next (decision 0020), for PG_CLAIM. A function runs only those statements that a
  * claim needs, and each of them sees what was committed before it. */
 static const char migration_15[] =
+    /* The last batch that each writing connection has committed: see KEYS_CHECK. */
+    "CREATE TABLE IF NOT EXISTS writer ("
+    "  id uuid PRIMARY KEY,"
+    "  batch bigint NOT NULL,"
+    "  seen timestamptz NOT NULL DEFAULT clock_timestamp()"
+    ") WITH (fillfactor = 50);"
     "CREATE OR REPLACE FUNCTION claim(of_node text, of_token uuid, now_ms bigint, offer text,"
     "  sources text, limits text, running_limit bigint) RETURNS SETOF report LANGUAGE plpgsql"
     "  AS $claim$"

@@ -187,11 +187,24 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " WHERE number >= $1 OR NOT retired ORDER BY number")                                        \
     /* First in a batch that seals: the maker of the next key waits for the batch, and a batch     \
      * that waits for the maker then sees the new key. The second statement fails if its key is no \
-     * longer the newest; its message is for the server's log. */                                  \
+     * longer the newest, or if the connection has given the batch $3 up, which hung               \
+     * (WRITER_FENCE); its message is for the server's log. */                                     \
     X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
-    X(KEYS_CHECK, "i",                                                                             \
-      "SELECT CASE WHEN (SELECT max(number) FROM erase_key) = $1 THEN ''"                          \
+    X(KEYS_CHECK, "igi",                                                                           \
+      "WITH noted AS (INSERT INTO writer AS w (id, batch) VALUES ($2, $3) ON CONFLICT (id)"        \
+      "   DO UPDATE SET batch = excluded.batch, seen = excluded.seen"                              \
+      "   WHERE w.batch < excluded.batch RETURNING batch)"                                         \
+      " SELECT CASE WHEN (SELECT max(number) FROM erase_key) = $1"                                 \
+      "   AND EXISTS (SELECT FROM noted) THEN ''"                                                  \
       " ELSE current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")              \
+    /* Was the batch $2 of the connection $1 committed? WRITER_LOCK, before, waits for it; after   \
+     * this it cannot be, wherever it hangs: it is older than $3. */                               \
+    X(WRITER_LOCK, "g",                                                                            \
+      "INSERT INTO writer (id, batch) VALUES ($1, 0)"                                              \
+      " ON CONFLICT (id) DO UPDATE SET seen = excluded.seen")                                      \
+    X(WRITER_FENCE, "gii",                                                                         \
+      "WITH old AS (SELECT batch FROM writer WHERE id = $1)"                                       \
+      " UPDATE writer w SET batch = $3 FROM old WHERE w.id = $1 RETURNING old.batch = $2")         \
     X(KEYS_ROTATOR, "", "SELECT pg_try_advisory_lock(1380996164, -3)")                             \
     X(KEYS_ROTATOR_DONE, "", "SELECT pg_advisory_unlock(1380996164, -3)")                          \
     /* By the clock of the database; a key from the future is due, too. */                         \
@@ -230,7 +243,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
     /* `start`: whether it is processing from the beginning, by $16 the node with $17 the token of \
      * a claim and $18 its source. The claim that follows in the batch confirms that. $20: an      \
-     * earlier try may have inserted it; if it is not there, it may have been deleted since. */    \
+     * earlier try has inserted it; if it is not there, it was deleted since. */                   \
     X(SUBMIT, "giitxxxiitixggitgtib",                                                              \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
@@ -389,6 +402,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT t.report_id, coalesce(r.user_id, 0), t.id FROM transfer t"                           \
       " LEFT JOIN report r ON r.id = t.report_id WHERE t.node = $1"                                \
       " AND (r.id IS NULL OR r.state = 4)")                                                        \
+    X(SWEEP_WRITERS, "",                                                                           \
+      "DELETE FROM writer WHERE id = ANY (ARRAY(SELECT id FROM writer"                             \
+      " WHERE seen < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED))")               \
     X(SWEEP_TRANSFERS, "",                                                                         \
       "DELETE FROM transfer t WHERE NOT EXISTS (SELECT FROM node n WHERE n.id = t.node)")          \
     /* ---- nodes ---- */                                                                          \

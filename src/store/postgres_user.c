@@ -323,6 +323,7 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
     call_run(c, PG_SWEEP_ADDRESSES, value_int(arg->now_ms - USER_ADDRESS_MS));
     call_run(c, PG_SWEEP_PROGRESS);
     call_run(c, PG_SWEEP_TRANSFERS);
+    call_run(c, PG_SWEEP_WRITERS);
     call_run(c, PG_SWEEP_WAITING);
 }
 
@@ -335,7 +336,11 @@ int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
     if (!results_take(c))
         return -E_STORE;
     arg->removed += results_changed(c);
-    return results_take(c) && results_take(c) && results_take(c) ? 0 : -E_STORE;
+    for (int i = 0; i < 4; i++) { /* the others are not counted */
+        if (!results_take(c))
+            return -E_STORE;
+    }
+    return 0;
 }
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)

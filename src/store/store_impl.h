@@ -25,8 +25,6 @@ struct store_conn {
 void store_changed(struct store_conn *conn, const struct store_change *change);
 /* Sessions of this user were ended; 0: of anyone. */
 void store_sessions_ended(struct store_conn *conn, int64_t user_id);
-/* Make `err`, why an operation failed, say that it may have been carried out; returns -E_STORE. */
-int store_doubt(struct err *err);
 /* Forget what was noted since the batch began, since it is tried again. */
 void store_forget_changes(struct store_conn *conn);
 /* Tell this process's listener at once of what another node has changed; any thread. NULL:

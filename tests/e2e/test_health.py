@@ -290,9 +290,10 @@ def test_a_process_of_postgresql_that_hangs_refuses_no_post(one_node):
         for _ in range(4):  # on each connection
             reference = client.order("Quick", ProductID="1")
         poll(lambda: is_healthy(node), what="health")
-        processes.resume()
         assert client.finish(reference).json()["data"] == "complete"
         client.delete_all()
+        processes.resume()
+        assert client.references() == []  # nothing of its batch comes back
     processes.pause(processes.postmaster)
     for _ in range(4):
         client.complete("Quick", ProductID="1")
