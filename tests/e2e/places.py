@@ -93,7 +93,7 @@ def columns_of_schema(text):
 
 
 def change(tables, statement):
-    found = re.match(r"(CREATE|DROP|ALTER) (?:UNIQUE |UNLOGGED )*(TABLE|INDEX) (\w+) ?(.*)", statement, re.S)
+    found = re.match(r"(CREATE|DROP|ALTER) (?:UNIQUE |UNLOGGED )*(TABLE|INDEX) (?:IF NOT EXISTS )?(\w+) ?(.*)", statement, re.S)
     if found is None:
         return
     verb, kind, name, rest = found.groups()
