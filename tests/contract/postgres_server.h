@@ -114,6 +114,18 @@ static inline char *postgres_server_text(const char *sql)
     return text;
 }
 
+/* Return once the statement gives true. */
+static inline void postgres_server_await(const char *sql)
+{
+    char *text = NULL;
+
+    do {
+        free(text);
+        text = postgres_server_text(sql);
+    } while (*text != 't');
+    free(text);
+}
+
 /* Stop and start it, as an operator would. */
 static inline void postgres_server_order(const char *words)
 {

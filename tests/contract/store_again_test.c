@@ -25,7 +25,6 @@ static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void
     struct countdown finished = LATCH(1);
     struct store_op op = {
         .verb = STORE_FINISH, .done = done_latch, .owner = &finished, .again = true};
-    char *waiting = NULL;
 
     op.finish = (struct store_finish){.id = ref.id,
                                       .attempt = ref.attempt,
@@ -35,11 +34,7 @@ static void an_end_that_is_told_again_waits_for_the_commit_of_the_first_try(void
                                       .expires_ms = NOW_MS + DAY_MS};
     PQclear(PQexec(first, "BEGIN; UPDATE reportd.report SET state = 2, slot = false, node = NULL"));
     store_post(f->store, &op);
-    do {
-        free(waiting);
-        waiting = postgres_server_text("SELECT count(*) FROM pg_locks WHERE NOT granted");
-    } while (strcmp(waiting, "0\n") == 0);
-    free(waiting);
+    postgres_server_await("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
     PQclear(PQexec(first, "COMMIT"));
     PQfinish(first);
     latch_await(&finished);
@@ -129,24 +124,13 @@ static int process_that_writes(void)
     return pid;
 }
 
-static void await_end(int pid)
-{
-    char sql[80], *there = NULL;
-
-    snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_stat_activity WHERE pid = %d", pid);
-    do {
-        free(there);
-        there = postgres_server_text(sql);
-    } while (*there != '0');
-    free(there);
-}
-
 /* It is given up after a while, and what it was sent is run by another session. Only if the machine
  * was busy, so that it was no longer certain that the session is there, it was sent nothing. */
 static void a_session_that_hung_submits_nothing_when_it_goes_on(void **state)
 {
     struct fixture *f = *state;
     struct store_op op = submit_op(f->ann), probe = {.verb = STORE_PROBE};
+    char sql[80];
     int pid;
 
     submit(f, f->ann);
@@ -158,7 +142,8 @@ static void a_session_that_hung_submits_nothing_when_it_goes_on(void **state)
     tombstone(f, op.submit.id, f->ann);
     delete_row(f, op.submit.id);
     kill(pid, SIGCONT);
-    await_end(pid);
+    snprintf(sql, sizeof(sql), "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %d", pid);
+    postgres_server_await(sql);
     assert_int_equal(state_of(f, op.submit.id, f->ann), -1);
 }
 

@@ -409,18 +409,6 @@ static void *run_batch(void *arg)
     return NULL;
 }
 
-static void await_waiter(void)
-{
-    char *waits = NULL;
-
-    do {
-        free(waits);
-        waits = postgres_server_text(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
-    } while (*waits == '0');
-    free(waits);
-}
-
 /* Ann, who has one running, submits another one with its claim; while that waits for the lock of
  * the claims, for at least so long, `meanwhile` is answered. The claim has to be freed. */
 static struct batch batch_behind(struct fixture *f, struct store_op *meanwhile, const char *seconds)
@@ -437,7 +425,8 @@ static struct batch batch_behind(struct fixture *f, struct store_op *meanwhile, 
     assert_true(claim(f, &ref));
     PQclear(PQexec(holder, "BEGIN; SELECT pg_advisory_xact_lock(1380996164, -4)"));
     assert_int_equal(pthread_create(&thread, NULL, run_batch, &batch), 0);
-    await_waiter();
+    postgres_server_await(
+        "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
     assert_int_equal(run(other.store, meanwhile), 0);
     snprintf(sleep, sizeof(sleep), "SELECT pg_sleep(%s)", seconds);
     postgres_server_exec(sleep);
