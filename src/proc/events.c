@@ -18,13 +18,16 @@ struct events {
 
 static void tell_supervisor(struct events *events, const struct store_change *change)
 {
+    static const struct guid none; /* that a source is no longer paused is not of a report */
     struct supervisor *supervisor = events->supervisor;
 
     if (supervisor == NULL)
         return;
     supervisor_on_change(supervisor, change);
-    if (change != NULL && change->state == REPORT_QUEUED)
+    if (change != NULL && change->state == REPORT_QUEUED && guid_eq(&change->id, &none))
         supervisor_wake(supervisor);
+    else if (change != NULL && change->state == REPORT_QUEUED)
+        supervisor_queued(supervisor);
     else if (change == NULL || change->state != REPORT_PROCESSING)
         supervisor_released(supervisor);
 }

@@ -324,7 +324,7 @@ static void on_alive(struct supervisor *supervisor)
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
     let_go_of_unknown(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
-    supervisor->work = true; /* the notification of new work may have been lost */
+    supervisor->work = WORK_ANY; /* the notification of new work may have been lost */
     check_parked(supervisor);
 }
 
@@ -424,7 +424,7 @@ static void on_everything(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
 
-    supervisor->work = true;
+    supervisor->work = WORK_ANY;
     lease->again = lease->beat.asking;
     if (!lease->beat.asking)
         loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());

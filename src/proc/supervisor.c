@@ -33,15 +33,30 @@ static void claim_done(struct claim *claim)
     free(claim->limits);
 }
 
-/* The wake of a submit is over with the claim that it took along, if that found its report. */
-static void settle_submitted(struct claim *claim, const struct report *found)
+static void drain_wakeups(struct supervisor *supervisor)
+{
+    unsigned wakes = atomic_load(&supervisor->wakes);
+    unsigned more = wakes - supervisor->wakes_seen;
+
+    supervisor->wakes_seen = wakes;
+    supervisor->work = more > WORK_ANY - supervisor->work ? WORK_ANY : supervisor->work + more;
+}
+
+/* How many claims are worth asking for, now that this one is answered. */
+static void reckon_work(struct claim *claim, const struct store_claim *answer)
 {
     struct supervisor *supervisor = claim->supervisor;
+    bool own = answer->found && claim->along && guid_eq(&claim->submitted, &answer->report.id);
+    unsigned since;
 
-    if (found != NULL && guid_eq(&claim->submitted, &found->id) &&
-        supervisor->wakes_seen != atomic_load(&supervisor->wakes))
-        supervisor->wakes_seen++;
-    claim->submitted = (struct guid){0};
+    drain_wakeups(supervisor);
+    since = supervisor->wakes_seen - claim->wakes;
+    if (!answer->found)
+        supervisor->work = since < supervisor->work ? since : supervisor->work; /* only those */
+    else if (claim->along && supervisor->work > 0)
+        supervisor->work--; /* the wake of its submit, or of another one */
+    if (answer->found && !own && supervisor->work == 0)
+        supervisor->work = 1; /* others may be queued that no wake has told of */
 }
 
 static void on_claimed(struct loop_call *call)
@@ -51,17 +66,21 @@ static void on_claimed(struct loop_call *call)
     struct store_claim *answer = &call->op.claim;
     struct job *job = claim->job;
 
+    if (claim->along)
+        atomic_fetch_sub(&supervisor->along, 1);
     if (call->op.rc < 0) {
         log_trouble(&claim_trouble, &call->op.err);
         loop_timer_set(supervisor->loop, &supervisor->no_claim, clock_mono_ms() + CLAIM_RETRY_MS);
         claim->doubt = true; /* it may have been committed: the token stays */
+        claim->along = false;
         store_op_done(&call->op);
         return;
     }
     log_trouble_over(&claim_trouble);
     claim->doubt = false;
     claim->token = guid_new();
-    settle_submitted(claim, answer->found ? &answer->report : NULL);
+    reckon_work(claim, answer);
+    claim->along = false;
     if (answer->found && lease_covers(supervisor, &answer->report, claim->node)) {
         claim->job = NULL;
         job->stray = answer->stray;
@@ -69,13 +88,10 @@ static void on_claimed(struct loop_call *call)
         job_start(job, &answer->report);
         lease_catch_up(supervisor, claim->news);
     } else if (answer->found) {
-        supervisor->work = true; /* who has it, and what is queued, the next heartbeat says */
+        supervisor->work = WORK_ANY; /* who has it, and what is queued, the next heartbeat says */
     } else if (answer->held_back) {
-        supervisor->work = claim->wakes != atomic_load(&supervisor->wakes);
         atomic_store(&supervisor->held_back, true);
         loop_timer_set(supervisor->loop, &supervisor->look, clock_mono_ms() + HELD_BACK_MS);
-    } else if (claim->wakes == atomic_load(&supervisor->wakes)) {
-        supervisor->work = false; /* nothing was submitted since this claim was posted */
     }
     store_op_done(&call->op);
 }
@@ -138,22 +154,15 @@ static bool prepare_claim(struct claim *claim)
     return true;
 }
 
-static void ask_claim(struct claim *claim)
+/* False: out of memory. */
+static bool ask_claim(struct claim *claim)
 {
     struct supervisor *supervisor = claim->supervisor;
+    bool prepared = prepare_claim(claim);
 
-    if (prepare_claim(claim))
+    if (prepared)
         loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
-}
-
-static void drain_wakeups(struct supervisor *supervisor)
-{
-    unsigned wakes = atomic_load(&supervisor->wakes);
-
-    if (wakes != supervisor->wakes_seen) {
-        supervisor->wakes_seen = wakes;
-        supervisor->work = true;
-    }
+    return prepared;
 }
 
 /* The number of idle workers without a claim in progress. */
@@ -166,18 +175,18 @@ static size_t count_idle(const struct supervisor *supervisor)
     return idle;
 }
 
-/* Post the claims whose `doubt` matches while there are idle workers; returns how many are left. */
-static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
+/* Post at most so many claims whose `doubt` matches; returns how many. */
+static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t most)
 {
-    for (size_t i = 0; i < supervisor->worker_count && idle > 0; i++) {
+    size_t asked = 0;
+
+    for (size_t i = 0; i < supervisor->worker_count && asked < most; i++) {
         struct claim *claim = &supervisor->claims[i];
 
-        if (claim->doubt == doubt && !claim->call.asking) {
-            ask_claim(claim);
-            idle--;
-        }
+        if (claim->doubt == doubt && !claim->call.asking)
+            asked += ask_claim(claim);
     }
-    return idle;
+    return asked;
 }
 
 /* May this node claim anything now? */
@@ -187,55 +196,77 @@ static bool may_claim(const struct supervisor *supervisor)
            lease_holds(supervisor);
 }
 
-/* Claims in doubt come first: they would otherwise wait until that many workers are idle. */
+/* Claims in doubt come first, whether or not there is work: each may have found a report. What was
+ * submitted along with a claim is left to that. */
 static void claim_for_idle(struct supervisor *supervisor)
 {
+    size_t idle = count_idle(supervisor);
+    unsigned along = atomic_load(&supervisor->along); /* before the wakes of their submits */
+    unsigned work;
+
     drain_wakeups(supervisor);
-    if (supervisor->work && may_claim(supervisor))
-        ask_some(supervisor, false, ask_some(supervisor, true, count_idle(supervisor)));
-}
-
-/* Before the thread sleeps. What is ready belongs to whoever takes it out of `ready`. */
-static void make_claim_ready(struct supervisor *supervisor)
-{
-    struct claim *claim = supervisor->claims;
-    const struct claim *end = claim + supervisor->worker_count;
-
     if (!may_claim(supervisor))
         return;
-    while (claim < end && (claim->doubt || claim->call.asking))
-        claim++;
-    if (claim == end || !prepare_claim(claim))
-        return;
-    loop_ready(supervisor->loop, &claim->call, on_claimed);
-    atomic_store(&supervisor->ready, claim);
+    idle -= ask_some(supervisor, true, idle);
+    work = supervisor->work > along ? supervisor->work - along : 0;
+    supervisor->work -= ask_some(supervisor, false, idle < work ? idle : work);
+}
+
+/* Before the thread sleeps. What is ready belongs to whoever resets `ready`. */
+static void make_claims_ready(struct supervisor *supervisor)
+{
+    size_t idle = may_claim(supervisor) ? count_idle(supervisor) : 0;
+
+    for (size_t i = 0; i < supervisor->worker_count && idle > 0; i++) {
+        struct claim *claim = &supervisor->claims[i];
+
+        if (claim->doubt || claim->call.asking || !prepare_claim(claim))
+            continue;
+        loop_ready(supervisor->loop, &claim->call, on_claimed);
+        atomic_store(&claim->ready, true);
+        idle--;
+    }
 }
 
 /* While the thread is awake, no claim is ready: nothing else has to reckon with one. */
 static void on_awake(void *context)
 {
     struct supervisor *supervisor = context;
-    struct claim *claim = atomic_exchange(&supervisor->ready, NULL);
 
-    if (claim != NULL)
-        loop_unready(supervisor->loop, &claim->call);
+    for (size_t i = 0; i < supervisor->worker_count; i++) {
+        if (atomic_exchange(&supervisor->claims[i].ready, false))
+            loop_unready(supervisor->loop, &supervisor->claims[i].call);
+    }
+}
+
+static struct claim *take_ready(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->worker_count; i++) {
+        struct claim *claim = &supervisor->claims[i];
+
+        if (atomic_load(&claim->ready) && atomic_exchange(&claim->ready, false))
+            return claim;
+    }
+    return NULL;
 }
 
 void supervisor_submitted(struct supervisor *supervisor, const struct guid *id)
 {
-    struct claim *claim = atomic_exchange(&supervisor->ready, NULL);
+    struct claim *claim = take_ready(supervisor);
 
     if (claim == NULL)
         return;
     atomic_store(&supervisor->idle, false); /* the answer ends the loop's wait */
+    atomic_fetch_add(&supervisor->along, 1);
+    claim->along = true;
     claim->submitted = *id;
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->call.op.claim.now_ms = store_now_ms(supervisor->spec.store);
     store_post(supervisor->spec.store, &claim->call.op);
 }
 
-/* Claim for every idle worker, if there may be work. If a worker stays idle, the next wake has to
- * end the loop's wait. */
+/* Ask for as many claims as there may be work and idle workers. If a worker stays idle, the next
+ * wake has to end the loop's wait. */
 static void claim_all(struct supervisor *supervisor)
 {
     loop_check(supervisor->loop);
@@ -244,17 +275,26 @@ static void claim_all(struct supervisor *supervisor)
         return;
     atomic_store(&supervisor->idle, true);
     claim_for_idle(supervisor); /* a wake may have come before `idle` was set */
-    if (count_idle(supervisor) > 0)
-        make_claim_ready(supervisor);
+    make_claims_ready(supervisor);
 }
 
 /* While all workers are busy, a submit does not wake the thread: it notices the wakes when a worker
  * becomes idle. */
-void supervisor_wake(struct supervisor *supervisor)
+static void add_work(struct supervisor *supervisor, unsigned claims)
 {
-    atomic_fetch_add(&supervisor->wakes, 1);
+    atomic_fetch_add(&supervisor->wakes, claims);
     if (atomic_exchange(&supervisor->idle, false))
         loop_wake(supervisor->loop);
+}
+
+void supervisor_queued(struct supervisor *supervisor)
+{
+    add_work(supervisor, 1);
+}
+
+void supervisor_wake(struct supervisor *supervisor)
+{
+    add_work(supervisor, WORK_ANY);
 }
 
 void supervisor_released(struct supervisor *supervisor)
@@ -265,7 +305,7 @@ void supervisor_released(struct supervisor *supervisor)
 
 static void on_claim_timer(struct loop_timer *timer)
 {
-    container_of(timer, struct supervisor, look)->work = true;
+    container_of(timer, struct supervisor, look)->work = WORK_ANY;
 }
 
 /* --- stopping one report ---------------------------------------------------------------------- */
@@ -416,7 +456,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     if (supervisor == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     supervisor->spec = *spec;
-    supervisor->work = true;
+    supervisor->work = WORK_ANY;
     supervisor->drain.run = on_drain;
     supervisor->hurry.run = on_hurry;
     supervisor->pulse.run = on_pulse;

@@ -45,7 +45,9 @@ void supervisor_free(struct supervisor *supervisor);
 /* This report was just posted as SUBMIT: if a worker is idle, a claim follows at once, which shares
  * the transaction. Any thread. */
 void supervisor_submitted(struct supervisor *supervisor, const struct guid *id);
-/* There may be something in the queue. Any thread, cheap, never blocks. */
+/* One more report is queued. Any thread, cheap, never blocks. */
+void supervisor_queued(struct supervisor *supervisor);
+/* The same for any number of reports. */
 void supervisor_wake(struct supervisor *supervisor);
 /* A report has ended: what limits held back may start. Any thread. */
 void supervisor_released(struct supervisor *supervisor);

@@ -45,9 +45,11 @@ struct claim {
     unsigned generation;        /* … of this number */
     struct store_limit *limits; /* of sources: room for all of them */
     size_t limit_count;
+    atomic_bool ready;     /* the next submit may post it */
     unsigned wakes;        /* supervisor->wakes when it was asked */
     unsigned news;         /* and lease.news */
-    struct guid submitted; /* the report that it was posted along with; zero: none */
+    bool along;            /* posted by the submit of … */
+    struct guid submitted; /* … this report */
 };
 
 /* How a job ends: what happens to its file, and the operation that is posted to the store. */
@@ -122,6 +124,10 @@ enum supervisor_phase {
     SUPERVISOR_CLOSING,  /* that time is over: they go back into the queue */
 };
 
+enum {
+    WORK_ANY = 1 << 20, /* as many claims as find something */
+};
+
 struct supervisor {
     struct supervisor_spec spec;
     bool shared; /* the store, with other nodes */
@@ -129,10 +135,11 @@ struct supervisor {
     bool deaf; /* it is being freed: changes are ignored */
     pthread_t thread;
     struct loop *loop;
-    atomic_uint wakes; /* supervisor_wake() calls */
+    atomic_uint wakes; /* how many claims were worth asking for since the start … */
     unsigned wakes_seen;
+    unsigned work;              /* … and were not asked for yet */
+    atomic_uint along;          /* claims under way that submits took along */
     atomic_bool idle;           /* a worker is: a wake has to end the loop's wait */
-    bool work;                  /* the queue may hold something */
     atomic_bool held_back;      /* the last claim found only what may not start yet */
     struct loop_timer look;     /* … and asks again then, whatever notifications arrive */
     struct loop_timer no_claim; /* set: no claims before it ends */
@@ -148,10 +155,8 @@ struct supervisor {
     struct job *jobs;
     size_t worker_count;
     struct worker_handle *workers; /* worker_count, and as many claims */
-    struct claim *claims;
-    /* While the thread sleeps and a worker is idle: the claim that the next submit of this node
-     * takes along into its transaction. */
-    _Atomic(struct claim *) ready;
+    struct claim *claims;          /* while the thread sleeps, those of idle workers are ready:
+                                    * a submit of this node takes one along in its transaction */
     atomic_llong in_state[WORKER_STATE_COUNT]; /* workers now */
     atomic_llong spawned, died, killed;
     struct histogram cancels;

@@ -4,12 +4,14 @@ import contextlib
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conftest import ALICE, BOB, OPERATOR
-from harness import PASSWORD, poll
+from harness import PASSWORD, Client, poll
+from seams import passings, plan
 from stores import STORES
 
 stores = pytest.mark.stores(*STORES)
@@ -38,6 +40,25 @@ def worker_of(server, reference):
                 if reference in os.readlink(descriptor):
                     return pid
     return None
+
+
+def test_idle_workers_ask_for_what_was_queued_only(new_server):
+    """A claim for each report, and perhaps one that finds nothing; not one for each worker that is idle."""
+    server = new_server(workers=16)
+    trace = server.folder / "trace"
+    plan(server, trace=trace)
+    client = Client(server.start().url)
+    client.login(ALICE)
+
+    def live(_):
+        mine = Client(client.url, client.token)
+        for _ in range(20):
+            mine.delete(mine.complete("Quick", ProductID="1"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(live, range(4)))
+    claims = sum(place == "store.claim.taken" for _, place in passings(trace))
+    assert 80 <= claims <= 16 + 2 * 80
 
 
 @stores
