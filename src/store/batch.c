@@ -140,6 +140,14 @@ static enum batch_fate run_transaction(struct store_conn *conn, struct work_item
     return fate;
 }
 
+int store_doubt(struct err *err)
+{
+    err_set(err, -E_DOUBT,
+            "The connection to the store's database was lost, and it is not known whether the "
+            "request was carried out: check, and try again.");
+    return -E_STORE;
+}
+
 static void fail_op(struct store_op *op, const struct err *failure)
 {
     store_op_done(op); /* what the attempt that was rolled back had found */
@@ -147,9 +155,7 @@ static void fail_op(struct store_op *op, const struct err *failure)
     op->err = *failure;
     if (!op->again)
         return;
-    err_set(&op->err, -E_DOUBT,
-            "The connection to the store's database was lost, and it is not known whether the "
-            "request was carried out: check, and try again.");
+    store_doubt(&op->err);
     err_detail(&op->err, "%s", failure->detail);
 }
 

@@ -220,6 +220,36 @@ static bool seals(const struct place *places, int count)
     return false;
 }
 
+/* May what the verb gives be taken back before a session that hangs goes on, or before the verb is
+ * repeated? */
+static bool gives(enum store_verb verb)
+{
+    return verb == STORE_SUBMIT || verb == STORE_LOGIN || verb == STORE_USER_ADD ||
+           verb == STORE_USER_CHANGE || verb == STORE_GROUP_CHANGE || verb == STORE_API_KEY_ADD ||
+           verb == STORE_API_KEY_ENABLE || verb == STORE_PAUSE;
+}
+
+static bool is_numbered(const struct place *places, int count)
+{
+    bool numbered = seals(places, count);
+
+    for (int i = 0; i < count && !numbered; i++)
+        numbered = gives(places[i].op->verb);
+    return numbered;
+}
+
+/* An earlier try has carried it out, and the answer was lost: only that of SUBMIT can be found. */
+static bool is_settled(const struct store_op *op)
+{
+    return op->again && gives(op->verb) && op->verb != STORE_SUBMIT;
+}
+
+static int read_over(struct postgres_conn *c)
+{
+    store_sessions_ended(&c->base, 0); /* perhaps */
+    return store_doubt(&c->err);
+}
+
 /* Makes the node that makes the next key wait until the batch is committed, so that nothing is
  * written under a key that is already counted as unused. Taken before all other locks, since a
  * batch that waits for it would block others. */
@@ -230,8 +260,6 @@ static void send_hold(struct postgres_conn *c)
     c->sealing = keys.key[0];
     sodium_memzero(&keys, sizeof(keys));
     call_run(c, PG_KEYS_HOLD);
-    call_run(c, PG_KEYS_CHECK, value_int(c->sealing.number), value_guid(&c->writer),
-             value_int(++c->batch));
 }
 
 /* The newest number of records in this node's ledger that the batch tells; NULL: none. Counted
@@ -290,10 +318,15 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
 
     if (seals(places, count))
         send_hold(c);
+    if (is_numbered(places, count))
+        call_run(c, PG_WRITER_BATCH,
+                 seals(places, count) ? value_int(c->sealing.number) : value_null(),
+                 value_guid(&c->writer), value_int(++c->batch));
     for (int i = 0; i < count; i++) {
         c->start = c->crossed || c->doubted ? NULL : places[i].start;
         c->again = places[i].op->again;
-        send_verb(c, places[i].op);
+        if (!is_settled(places[i].op))
+            send_verb(c, places[i].op);
     }
     if (seals(places, count))
         SEAM_STEP("store", "submit", "sealed");
@@ -328,12 +361,14 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
 
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     if (good && seals(places, count))
-        good = results_take(c) && results_take(c);
+        good = results_take(c);
+    if (good && is_numbered(places, count))
+        good = results_take(c);
     for (int i = 0; good && i < count; i++) {
         struct store_op *op = places[i].op;
 
         c->again = op->again;
-        op->rc = read_verb(c, op);
+        op->rc = is_settled(op) ? read_over(c) : read_verb(c, op);
         op->err = op->rc < 0 ? c->err : (struct err){0};
         good = c->trouble == PG_GOOD;
     }
@@ -379,9 +414,29 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
     return c->trouble == PG_GOOD;
 }
 
+/* Give the connection its row of `writer`, for good, before anything that is numbered is sent. */
+static bool enter(struct postgres_conn *c)
+{
+    c->trouble = PG_GOOD;
+    c->sent = c->committed = false;
+    c->deadline_ms = clock_mono_ms() + ALIVE_MS;
+    c->writer = guid_new();
+    call_run(c, PG_WRITER_ADD, value_guid(&c->writer));
+    call_sync(c);
+    results_take(c);
+    results_drain(c);
+    c->batch = c->trouble == PG_GOOD;
+    return c->trouble == PG_GOOD;
+}
+
 static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind)
 {
+    if (c->batch == 0 && is_numbered(places, count) && !enter(c)) {
+        if (c->trouble == PG_LOST)
+            postgres_disconnect(c);
+        return c->trouble;
+    }
     if (!begin_batch(c, kind)) {
         postgres_disconnect(c);
         return PG_LOST;
@@ -459,45 +514,54 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
     return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
 }
 
-/* Also for the tries of each operation alone. A report that is submitted must not come back if it
- * was committed, and has been deleted since: that has to be found out. */
+/* Also for the tries of each operation alone. */
+static void set_again(const struct place *places, int count)
+{
+    for (int i = 0; i < count; i++)
+        places[i].op->again = true;
+}
+
+/* What is numbered must not come back if it was committed, and has been taken back since: that has
+ * to be found out. */
 static void doubt_batch(struct postgres_conn *c, const struct place *places, int count)
 {
     c->doubted = true;
-    c->unresolved = seals(places, count);
-    for (int i = 0; i < count; i++)
-        places[i].op->again = true;
+    c->unresolved = is_numbered(places, count);
+    if (!c->unresolved)
+        set_again(places, count);
 }
 
 /* Find out what has become of the last try; if it was not committed, it never will be. */
 static enum postgres_trouble resolve(struct postgres_conn *c, const struct place *places, int count)
 {
-    bool committed = false;
+    bool known = false, committed = false;
 
     c->trouble = PG_GOOD;
+    c->sent = c->committed = false;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     call_run(c, PG_BEGIN);
-    call_run(c, PG_WRITER_LOCK, value_guid(&c->writer));
-    call_run(c, PG_WRITER_FENCE, value_guid(&c->writer), value_int(c->batch),
-             value_int(c->batch + 1));
+    call_run(c, PG_WRITER_FENCE, value_guid(&c->writer), value_int(c->batch));
     call_run(c, PG_COMMIT);
     call_sync(c);
-    if (results_take(c) && results_take(c) && results_take(c)) {
-        committed = results_next(c) && get_bool(c, 0);
-        c->unresolved = !results_take(c);
+    if (results_take(c) && results_take(c)) {
+        known = results_next(c);
+        committed = known && get_bool(c, 0);
+        c->unresolved = !results_take(c) || !known;
     }
     results_drain(c);
+    if (c->trouble == PG_GOOD && !known) { /* swept, or another state of the database */
+        postgres_unavailable("this connection's row of `writer` is gone", &c->err);
+        return PG_REFUSED;
+    }
     if (c->unresolved) {
         roll_back_batch(c);
         if (c->trouble == PG_LOST)
             postgres_disconnect(c);
         return c->trouble;
     }
-    c->batch++;
-    for (int i = 0; !committed && i < count; i++) {
-        if (places[i].op->verb == STORE_SUBMIT)
-            places[i].op->again = false;
-    }
+    c->batch = 0;
+    if (committed)
+        set_again(places, count);
     return PG_GOOD;
 }
 
@@ -517,12 +581,22 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     c->crossed = trouble == PG_CONFLICT;
     if (c->sent)
         doubt_batch(c, places, count);
+    else if (trouble == PG_STALE)
+        c->batch = 0; /* its row of `writer` may be gone */
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 
-/* Nothing is lost or done twice when the connection breaks: what may have been committed is
- * repeated as `again`, which is safe for every verb, until there is an answer. */
-static enum batch_fate run_until_known(struct postgres_conn *c, const struct place *places,
+/* Each operation of the batch would be held up, too, unless it is a lock that only claims wait for:
+ * then the others are tried alone. */
+static enum batch_fate fate_of_held_up(const struct postgres_conn *c, const struct place *places,
+                                       int count)
+{
+    bool with_claim = count > 1 && count_verb(places, count, STORE_CLAIM) > 0;
+
+    return with_claim && !c->unresolved ? BATCH_ROLLED_BACK : BATCH_NOT_BEGUN;
+}
+
+static enum batch_fate try_until_known(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind, struct err *err)
 {
     struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
@@ -537,7 +611,7 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
         if (is_held_up(c, trouble, tries.began_ms))
-            return BATCH_NOT_BEGUN; /* each operation of the batch would be held up, too */
+            return fate_of_held_up(c, places, count);
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
             return c->unresolved ? BATCH_NOT_BEGUN : BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
@@ -545,6 +619,20 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
         if (!connected)
             pg_sleep(NULL, 0, clock_mono_ms() + PAUSE_MS, -1);
     }
+}
+
+/* Nothing is lost or done twice when the connection breaks: what may have been committed is
+ * repeated as `again`, which is safe for every verb, until there is an answer. */
+static enum batch_fate run_until_known(struct postgres_conn *c, const struct place *places,
+                                       int count, enum store_kind kind, struct err *err)
+{
+    enum batch_fate fate = try_until_known(c, places, count, kind, err);
+
+    if (c->unresolved) { /* given up: what hangs must not hold up the next batches */
+        set_again(places, count);
+        c->batch = 0;
+    }
+    return fate;
 }
 
 /* A crash of the server may undo a commit that it did not wait for, while nodes that rely on it

@@ -6,7 +6,7 @@ void postgres_send_api_key_add(struct postgres_conn *c, struct store_api_key_add
     call_run(c, PG_API_KEY_ADD, value_guid(&arg->id), value_text(arg->user), value_text(arg->name),
              value_blob(arg->hash, API_KEY_HASH_BYTES), value_text(arg->grants),
              value_text(arg->allow), value_bool(arg->is_operator), value_int(arg->now_ms),
-             value_int(arg->expires_ms), value_bool(c->again));
+             value_int(arg->expires_ms));
 }
 
 int postgres_read_api_key_add(struct postgres_conn *c, struct store_api_key_add *arg)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "store/postgres_impl.h"
 
 enum { SETUP_MS = 10000 }; /* to prepare all statements */
@@ -100,6 +101,21 @@ int64_t postgres_now_ms(const struct store_conn *conn)
     return clock_steady_ms() + atomic_load(&c->shared->clock_ms);
 }
 
+/* A database that was restored meanwhile may have what has been deleted since. */
+static void compare_place(struct postgres_conn *c)
+{
+    struct postgres_shared *shared = c->shared;
+    char here[sizeof(shared->here)];
+
+    get_name(c, 1, here, sizeof(here));
+    if (shared->here[0] == '\0') /* the first connection: there are no other threads yet */
+        str_copy(shared->here, sizeof(shared->here), here);
+    else if (!str_eq(shared->here, here))
+        results_record(c, PG_LOST,
+                       "this is another database than at the start: stop all nodes, apply their "
+                       "ledgers if it was restored (reportd restore), and start them");
+}
+
 static void ask_time(struct postgres_conn *c)
 {
     c->sent_ms = clock_mono_ms();
@@ -108,8 +124,10 @@ static void ask_time(struct postgres_conn *c)
     if (c->first) /* the one that writes */
         call_run(c, PG_BY_INDEX);
     call_sync(c);
-    if (results_take(c) && results_next(c))
+    if (results_take(c) && results_next(c)) {
         postgres_record_time(c, get_int(c, 0));
+        compare_place(c);
+    }
     results_drain(c);
 }
 

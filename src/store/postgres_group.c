@@ -35,7 +35,7 @@ int postgres_read_group_change(struct postgres_conn *c, struct store_group_chang
 
     if (ends_reports_of_members(arg) && !results_take(c))
         return -E_STORE;
-    done = results_changed(c) > 0 || (c->again && arg->what != GROUP_SET);
+    done = results_changed(c) > 0;
     arg->ended = 0;
     if (ends_reports_of_members(arg) && postgres_read_revoked(c, &arg->ended) < 0)
         return -E_STORE;

@@ -28,6 +28,7 @@ extern const int postgres_sealing_migration; /* after this one rows are sealed *
 /* What all connections of one store share. */
 struct postgres_shared {
     char *url;
+    char here[48];                      /* POSTGRES_HERE at the start */
     char origin[POSTGRES_ORIGIN_TEXT];  /* marks our notifications, which we need not hear */
     struct postgres_listener *listener; /* NULL: not listening */
     char *erase_key;                    /* the file's path */
@@ -58,7 +59,7 @@ struct postgres_conn {
     int64_t heard_ms;             /* monotonic: the end of the last batch; 0: none */
     bool fresh;                   /* that was a moment ago: it need not show that it is there */
     struct guid writer;           /* this connection, and … */
-    int64_t batch;                /* … the number of its last batch that seals, for KEYS_CHECK */
+    int64_t batch;                /* … its last numbered batch; 0: it has no row in `writer` */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */
     bool doubted;             /* it may have been committed before */

@@ -197,9 +197,7 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
     arg->connection = c->number;
-    if (outcome == OUTCOME_GONE) /* accepted by an earlier try, and deleted since */
-        outcome = SUBMIT_ACCEPTED;
-    else if (outcome == SUBMIT_ACCEPTED)
+    if (outcome == SUBMIT_ACCEPTED)
         postgres_changed(c, &arg->id, arg->user_id, 2, REPORT_QUEUED);
     if (outcome == SUBMIT_LIMIT)
         rc = read_reports(c, &arg->active, &arg->active_count);
@@ -207,6 +205,8 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         rc = results_take(c) ? 0 : -E_STORE;
     if (rc < 0)
         return rc;
+    if (outcome == OUTCOME_GONE)
+        return store_doubt(&c->err);
     if (outcome == OUTCOME_NO_USER)
         return err_set(&c->err, -E_NOT_FOUND, "There is no such user.");
     if (outcome == OUTCOME_NOT_PERMITTED)
@@ -411,7 +411,8 @@ int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg
             get_name(c, 5, arg->name, REPORT_NAME_MAX + 1);
         postgres_changed(c, &arg->id, get_int(c, 0), 4, REPORT_DELETING);
     }
-    return 0;
+    /* An earlier try may have marked it, and another node may have finished that deletion. */
+    return arg->found || !c->again ? 0 : store_doubt(&c->err);
 }
 
 void postgres_send_delete_row(struct postgres_conn *c, struct store_delete_row *arg)

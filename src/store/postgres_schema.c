@@ -294,7 +294,8 @@ static const char migration_14[] =
 /* 15: what starts next (decision 0020), for PG_CLAIM. A function runs only those statements that a
  * claim needs, and each of them sees what was committed before it. */
 static const char migration_15[] =
-    /* The last batch that each writing connection has committed: see KEYS_CHECK. */
+    /* The last batch that each writing connection has committed, or, once that was given up, the
+     * negative of it: see WRITER_FENCE. */
     "CREATE TABLE IF NOT EXISTS writer ("
     "  id uuid PRIMARY KEY,"
     "  batch bigint NOT NULL,"

@@ -37,7 +37,7 @@ static void record_result_trouble(struct postgres_conn *c, const PGresult *resul
     c->waited = str_eq(state, "55P03"); /* lock_timeout */
     if (c->trouble == PG_GOOD && !c->committed && rolls_back(result))
         c->sent = false;
-    if (str_eq(state, "42704")) { /* raised by KEYS_CHECK */
+    if (str_eq(state, "42704")) { /* raised by WRITER_BATCH */
         results_record(c, PG_STALE, said);
         return;
     }

@@ -172,7 +172,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
     X(COMMIT, "", "COMMIT")                                                                        \
     X(ROLLBACK, "", "ROLLBACK")                                                                    \
     X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
-    X(CLOCK, "", "SELECT " POSTGRES_CLOCK)                                                         \
+    X(CLOCK, "", "SELECT " POSTGRES_CLOCK ", " POSTGRES_HERE)                                      \
     /* Off except for what lists or counts: a plan for a table that is nearly empty would read all \
      * of it, with what was deleted since the last vacuum. */                                      \
     X(SCANS, "t", "SELECT set_config('enable_seqscan', $1, false)")                                \
@@ -186,25 +186,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "SELECT number, wrapped, fingerprint, retired FROM erase_key"                                \
       " WHERE number >= $1 OR NOT retired ORDER BY number")                                        \
     /* First in a batch that seals: the maker of the next key waits for the batch, and a batch     \
-     * that waits for the maker then sees the new key. The second statement fails if its key is no \
-     * longer the newest, or if the connection has given the batch $3 up, which hung               \
-     * (WRITER_FENCE); its message is for the server's log. */                                     \
+     * that waits for the maker then sees the new key. */                                          \
     X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
-    X(KEYS_CHECK, "igi",                                                                           \
-      "WITH noted AS (INSERT INTO writer AS w (id, batch) VALUES ($2, $3) ON CONFLICT (id)"        \
-      "   DO UPDATE SET batch = excluded.batch, seen = excluded.seen"                              \
-      "   WHERE w.batch < excluded.batch RETURNING batch)"                                         \
-      " SELECT CASE WHEN (SELECT max(number) FROM erase_key) = $1"                                 \
-      "   AND EXISTS (SELECT FROM noted) THEN ''"                                                  \
-      " ELSE current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")              \
-    /* Was the batch $2 of the connection $1 committed? WRITER_LOCK, before, waits for it; after   \
-     * this it cannot be, wherever it hangs: it is older than $3. */                               \
-    X(WRITER_LOCK, "g",                                                                            \
-      "INSERT INTO writer (id, batch) VALUES ($1, 0)"                                              \
-      " ON CONFLICT (id) DO UPDATE SET seen = excluded.seen")                                      \
-    X(WRITER_FENCE, "gii",                                                                         \
-      "WITH old AS (SELECT batch FROM writer WHERE id = $1)"                                       \
-      " UPDATE writer w SET batch = $3 FROM old WHERE w.id = $1 RETURNING old.batch = $2")         \
+    /* Then, and first in other batches that are numbered: fails if the connection $2 was given up \
+     * (WRITER_FENCE), or the key $1 is no longer the newest. The messages are for the server's    \
+     * log. */                                                                                     \
+    X(WRITER_BATCH, "igi",                                                                         \
+      "WITH noted AS (UPDATE writer SET batch = $3, seen = clock_timestamp()"                      \
+      "   WHERE id = $2 AND batch > 0 AND batch < $3 RETURNING 1)"                                 \
+      " SELECT CASE WHEN NOT EXISTS (SELECT FROM noted)"                                           \
+      "   THEN current_setting('reportd.this_session_was_given_up')"                               \
+      "   WHEN $1 <> (SELECT max(number) FROM erase_key)"                                          \
+      "   THEN current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")            \
+    X(WRITER_ADD, "g", "INSERT INTO writer (id, batch) VALUES ($1, 1)")                            \
+    /* Was the batch $2 of the connection $1 committed? Waits for it; afterwards no batch of that  \
+     * connection is, wherever it hangs. Its outcome stays the same if it is repeated. */          \
+    X(WRITER_FENCE, "gi",                                                                          \
+      "UPDATE writer SET batch = -abs(batch) WHERE id = $1 RETURNING abs(batch) = $2")             \
     X(KEYS_ROTATOR, "", "SELECT pg_try_advisory_lock(1380996164, -3)")                             \
     X(KEYS_ROTATOR_DONE, "", "SELECT pg_advisory_unlock(1380996164, -3)")                          \
     /* By the clock of the database; a key from the future is due, too. */                         \
@@ -243,7 +241,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
     /* `start`: whether it is processing from the beginning, by $16 the node with $17 the token of \
      * a claim and $18 its source. The claim that follows in the batch confirms that. $20: an      \
-     * earlier try has inserted it; if it is not there, it was deleted since. */                   \
+     * earlier try was committed; if the report is not there, it was refused or deleted since. */  \
     X(SUBMIT, "giitxxxiitixggitgtib",                                                              \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
@@ -273,7 +271,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
                            " waits AS (" POSTGRES_WAITS ")"                                        \
                            " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT "       \
                            "FROM mine) THEN 0"                                                     \
-                           "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2 WHEN $20 THEN 6"    \
+                           "   WHEN k.same THEN 1 WHEN $20 THEN 6 WHEN k.id IS NOT NULL THEN 2"    \
                            "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                 \
                                "a", "$4") " THEN 3 ELSE 5 END"                                     \
                                           "     FROM account a WHERE a.id = $2), 4) END, k.id,"    \
@@ -542,12 +540,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "ttttbbii",                                                                        \
-      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants, operator, "         \
-      "active_limit, running_limit)"                                                               \
-      "   VALUES ($1, $2, $3, $4, $6, $7::int, $8::int) ON CONFLICT DO NOTHING RETURNING id)"      \
-      " SELECT id FROM added UNION ALL"                                                            \
-      " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
+    X(USER_ADD, "ttttbii",                                                                         \
+      "INSERT INTO account (name, password_hash, allow, grants, operator, active_limit,"           \
+      " running_limit) VALUES ($1, $2, $3, $4, $5, $6::int, $7::int) ON CONFLICT DO NOTHING"       \
+      " RETURNING id")                                                                             \
     X(USER_CHANGE, "ttttbbbiitb",                                                                  \
       "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
       "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
@@ -686,8 +682,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       " k.used_ms FROM api_key k JOIN account a ON a.id = k.user_id"                               \
       " WHERE k.id = $1 AND ($2 OR k.hash = $3) AND NOT k.suspended"                               \
       " AND (k.expires_ms = 0 OR k.expires_ms > $4) AND NOT a.disabled")                           \
-    /* $10: it may have been added by a try whose answer was lost */                               \
-    X(API_KEY_ADD, "gttxttbiib",                                                                   \
+    X(API_KEY_ADD, "gttxttbii",                                                                    \
       "WITH a AS (SELECT id FROM account"                                                          \
       "   WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                                   \
           "$2") " AND NOT removed),"                                                               \
@@ -695,8 +690,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
                 "   operator, created_ms, expires_ms)"                                             \
                 "   SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM a"                              \
                 "   ON CONFLICT DO NOTHING RETURNING 1)"                                           \
-                " SELECT EXISTS (SELECT FROM a), EXISTS (SELECT FROM added)"                       \
-                " OR $10 AND EXISTS (SELECT FROM api_key WHERE id = $1)")                          \
+                " SELECT EXISTS (SELECT FROM a), EXISTS (SELECT FROM added)")                      \
     X(API_KEY_REMOVE, "t", "DELETE FROM api_key WHERE name = $1 RETURNING user_id")                \
     X(API_KEY_REMOVE_USER, "t",                                                                    \
       "DELETE FROM api_key WHERE user_id IN (SELECT id FROM account"                               \

@@ -31,9 +31,8 @@ void postgres_send_user_add(struct postgres_conn *c, struct store_user_add *arg)
 {
     call_run(c, PG_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
              value_text(arg->allow != NULL ? arg->allow : ""),
-             value_text(arg->grants != NULL ? arg->grants : ""), value_bool(c->again),
-             value_bool(arg->is_operator), value_int(arg->active_limit),
-             value_int(arg->running_limit));
+             value_text(arg->grants != NULL ? arg->grants : ""), value_bool(arg->is_operator),
+             value_int(arg->active_limit), value_int(arg->running_limit));
 }
 
 int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg)

@@ -21,6 +21,8 @@ struct store_conn {
     bool changes_lost; /* no memory to note one */
 };
 
+/* -E_STORE, with -E_DOUBT in `err`: nobody knows whether the operation was carried out. */
+int store_doubt(struct err *err);
 /* Tell the listeners after the commit; called by the verbs inside a batch. */
 void store_changed(struct store_conn *conn, const struct store_change *change);
 /* Sessions of this user were ended; 0: of anyone. */

@@ -69,8 +69,8 @@ static void a_submit_that_is_repeated_does_not_bring_the_report_back(void **stat
     tombstone(f, id, f->ann);
     delete_row(f, id);
     op.again = true;
-    assert_int_equal(run(f->store, &op), 0);
-    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    assert_int_equal(run(f->store, &op), -E_STORE);
+    assert_int_equal(op.err.code, -E_DOUBT);
     assert_int_equal(state_of(f, id, f->ann), -1);
     store_op_done(&op);
 }
@@ -86,7 +86,8 @@ static void a_deletion_that_is_repeated_finds_its_own_mark_only(void **state)
     assert_true(first.tombstone.found);
     first.again = second.again = true;
     second.tombstone.token = guid_new();
-    assert_int_equal(run(f->store, &second), 0);
+    assert_int_equal(run(f->store, &second), -E_STORE);
+    assert_int_equal(second.err.code, -E_DOUBT);
     assert_false(second.tombstone.found);
     assert_int_equal(run(f->store, &first), 0);
     assert_true(first.tombstone.found);
@@ -124,27 +125,130 @@ static int process_that_writes(void)
     return pid;
 }
 
-/* It is given up after a while, and what it was sent is run by another session. Only if the machine
- * was busy, so that it was no longer certain that the session is there, it was sent nothing. */
-static void a_session_that_hung_submits_nothing_when_it_goes_on(void **state)
+/* The session that writes hangs. It is given up after a while, and what it was sent is run by
+ * another one. Only if the machine was busy, so that it was no longer certain that the session is
+ * there, it was sent nothing. */
+static int hang(struct fixture *f)
 {
-    struct fixture *f = *state;
-    struct store_op op = submit_op(f->ann), probe = {.verb = STORE_PROBE};
-    char sql[80];
+    struct store_op probe = {.verb = STORE_PROBE};
     int pid;
 
     submit(f, f->ann);
     pid = process_that_writes();
     assert_int_equal(run(f->store, &probe), 0); /* notifies nobody: the session is idle again */
     kill(pid, SIGSTOP);
+    return pid;
+}
+
+static void go_on(int pid)
+{
+    char sql[80];
+
+    kill(pid, SIGCONT);
+    snprintf(sql, sizeof(sql), "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %d", pid);
+    postgres_server_await(sql);
+}
+
+static void assert_none(const char *sql)
+{
+    char *text = postgres_server_text(sql);
+
+    assert_int_equal(atoi(text), 0);
+    free(text);
+}
+
+static void a_session_that_hung_submits_nothing_when_it_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+    int pid = hang(f);
+
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
     tombstone(f, op.submit.id, f->ann);
     delete_row(f, op.submit.id);
-    kill(pid, SIGCONT);
-    snprintf(sql, sizeof(sql), "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %d", pid);
-    postgres_server_await(sql);
+    go_on(pid);
     assert_int_equal(state_of(f, op.submit.id, f->ann), -1);
+}
+
+/* The rows of `writer` are kept for a day. */
+static void a_session_that_hung_for_days_submits_nothing_when_it_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann), sweep = {.verb = STORE_SWEEP};
+    int pid = hang(f);
+
+    assert_int_equal(run(f->store, &op), 0);
+    tombstone(f, op.submit.id, f->ann);
+    delete_row(f, op.submit.id);
+    postgres_server_exec("UPDATE reportd.writer SET seen = seen - interval '2 days'");
+    sweep.sweep.now_ms = NOW_MS;
+    assert_int_equal(run(f->store, &sweep), 0);
+    assert_none("SELECT count(*) FROM reportd.writer");
+    go_on(pid);
+    assert_int_equal(state_of(f, op.submit.id, f->ann), -1);
+    submit(f, f->ann); /* under a new row */
+}
+
+static void a_key_that_was_removed_does_not_come_back_with_a_session_that_hung(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_API_KEY_ADD}, gone = {.verb = STORE_API_KEY_REMOVE};
+    int pid = hang(f);
+
+    op.api_key_add = (struct store_api_key_add){
+        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
+    gone.api_key_remove.name = "k";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(run(f->store, &gone), 0);
+    go_on(pid);
+    assert_none("SELECT count(*) FROM reportd.api_key");
+}
+
+static void an_ended_login_does_not_come_back_with_a_session_that_hung(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_LOGIN}, out = {.verb = STORE_SESSIONS_END};
+    int pid = hang(f);
+
+    op.login = (struct store_login){.user_id = f->ann,
+                                    .password_ok = true,
+                                    .now_ms = NOW_MS,
+                                    .session = guid_new(),
+                                    .access = guid_new(),
+                                    .refresh_expires_ms = NOW_MS + DAY_MS};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.login.opened);
+    assert_int_equal(run(f->store, &out), 0);
+    go_on(pid);
+    assert_none("SELECT count(*) FROM reportd.session");
+}
+
+static void a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_USER_CHANGE}, back = op;
+    int pid = hang(f);
+
+    op.user_change = (struct store_user_change){.name = "Bob", .grants = "Secret"};
+    back.user_change = (struct store_user_change){.name = "Bob", .grants = ""};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(run(f->store, &back), 0);
+    go_on(pid);
+    assert_none("SELECT count(*) FROM reportd.account WHERE grants = 'Secret'");
+}
+
+/* An earlier try has added it, and another node has removed it since. */
+static void a_key_is_not_added_a_second_time(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_API_KEY_ADD, .again = true};
+
+    op.api_key_add = (struct store_api_key_add){
+        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
+    assert_int_equal(run(f->store, &op), -E_STORE);
+    assert_int_equal(op.err.code, -E_DOUBT);
+    assert_none("SELECT count(*) FROM reportd.api_key");
 }
 
 /* What ended the session may have been a crash, with which the report is gone. */
@@ -172,6 +276,11 @@ int main(void)
         STORE_TEST(a_deletion_that_is_repeated_finds_its_own_mark_only),
         STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
         STORE_TEST(a_session_that_hung_submits_nothing_when_it_goes_on),
+        STORE_TEST(a_session_that_hung_for_days_submits_nothing_when_it_goes_on),
+        STORE_TEST(a_key_that_was_removed_does_not_come_back_with_a_session_that_hung),
+        STORE_TEST(an_ended_login_does_not_come_back_with_a_session_that_hung),
+        STORE_TEST(a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung),
+        STORE_TEST(a_key_is_not_added_a_second_time),
         STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
     };
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import ALICE
+from conftest import ALICE, BOB
 from harness import REPORT_ENDS_WITHIN, failed, poll, soon
-from postgres import Postgres
+from postgres import Postgres, program
 from seams import Gate, passings, plan
 
 CONNECTS_WITHIN = 4  # seconds; a node gives a try to connect up before that
@@ -177,6 +177,25 @@ def test_without_postgresql_the_answer_is_503_and_running_reports_go_on(make_clu
 AT_ITS_COMMIT = """CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
     AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END';
     CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON report DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()"""
+OF_WRITER = AT_ITS_COMMIT.replace("hold", "hold_writer").replace("AFTER INSERT ON report", "AFTER UPDATE ON writer")
+OF_A_MARK = AT_ITS_COMMIT.replace("AFTER INSERT ON report", "AFTER UPDATE ON report").replace("EXECUTE", "WHEN (NEW.state = 4) EXECUTE")
+HELD = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 77"
+
+
+@contextlib.contextmanager
+def in_doubt(cluster, trigger, call, *arguments):
+    """The node has sent the commit, hears nothing of it, and loses its connection; yields the future answer."""
+    cluster.sql(trigger)
+    with ThreadPoolExecutor(1) as pool:
+        with cluster.postgres.transaction("SELECT pg_advisory_xact_lock(77)", cluster.database):
+            answer = pool.submit(call, *arguments)
+            poll(lambda: cluster.sql(f"{HELD} AND NOT granted"), what="the commit")
+            cluster.proxies[0].cut()
+        poll(lambda: not cluster.sql(HELD), what="the end of it")
+        yield answer
+        cluster.proxies[0].drop()
+        cluster.proxies[0].repair()
+        answer.result()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "a key"}, {"Prefer": "wait=20"}], ids=["alone", "with a key", "that waits"])
@@ -184,19 +203,123 @@ def test_a_submit_in_doubt_does_not_bring_back_what_was_deleted_meanwhile(make_c
     """Its node hears nothing of the commit; somebody sees the report at the other node, and deletes it."""
     cluster = make_cluster(nodes=2, workers=1, lease="2s", tcp=True)
     here, there = cluster.clients(ALICE)
+    with in_doubt(cluster, AT_ITS_COMMIT, here.submit, "Endless", {}, headers) as submitted:
+        reference = there.references()[0]
+        assert there.delete(reference).json()["result"] is True
+    assert "not known" in submitted.result().text and submitted.result().status_code == 503
+    assert there.references() == [] and cluster.row(reference, "state") is None
+    assert here.complete("Quick", ProductID="1")
+
+
+def test_a_submit_in_doubt_that_is_there_is_accepted(make_cluster):
+    cluster = make_cluster(nodes=2, workers=1, lease="2s", tcp=True)
+    here, there = cluster.clients(ALICE)
+    with in_doubt(cluster, AT_ITS_COMMIT, here.submit, "Endless") as submitted:
+        reference = there.references()[0]
+    assert submitted.result().json()["data"] == reference and there.references() == [reference]
+
+
+def test_a_submit_in_doubt_that_was_refused_is_not_accepted(make_cluster):
+    cluster = make_cluster(nodes=2, workers=1, lease="2s", tcp=True)
+    here, there = cluster.clients(ALICE)
+    references = {here.order("Endless") for _ in range(10)}
+    with in_doubt(cluster, OF_WRITER, here.submit, "Endless") as submitted:
+        pass
+    assert submitted.result().status_code == 503
+    assert set(there.references()) == references
+
+
+def test_a_key_that_a_submit_in_doubt_had_may_be_used_again(make_cluster):
+    cluster = make_cluster(nodes=2, workers=1, lease="2s", tcp=True)
+    here, there = cluster.clients(ALICE)
+    key = {"Idempotency-Key": "a key"}
+    with in_doubt(cluster, AT_ITS_COMMIT, here.submit, "Endless", {}, key) as submitted:
+        assert there.delete(there.references()[0]).json()["result"] is True
+        second = there.submit("Quick", {"ProductID": "1"}, key).json()["data"]
+    assert submitted.result().status_code == 503  # and not 422: it was accepted
+    assert there.references() == [second]
+
+
+@pytest.mark.parametrize("lost", ["the number", "the second try"])
+def test_what_is_lost_while_a_doubt_is_settled_brings_nothing_back(make_cluster, lost):
+    """The commit of the fence, whose answer said that the submit was committed; or the session that knows it."""
+    cluster = make_cluster(nodes=2, workers=1, lease="2s", tcp=True)
+    here, there = cluster.clients(ALICE)
+    proxy = cluster.proxies[0]
+    user = "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM reportd.account WHERE name = 'alice'"
+    waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with in_doubt(cluster, AT_ITS_COMMIT, here.submit, "Endless") as submitted:
+        reference = there.references()[0]
+        assert there.delete(reference).json()["result"] is True
+        if lost == "the number":
+            cluster.sql(OF_WRITER)
+        with cluster.postgres.transaction("SELECT pg_advisory_xact_lock(77)" if lost == "the number" else user, cluster.database):
+            proxy.drop()
+            proxy.repair()
+            pid = poll(lambda: cluster.sql(waits), what="the fence, or the second try")[0]
+            proxy.cut()
+            if lost == "the second try":
+                proxy.drop()
+                cluster.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+                proxy.repair()
+                poll(lambda: [p for p in cluster.sql(waits) if p != pid], what="the third try")
+        poll(lambda: not cluster.sql(HELD), what="the end of it")
+    assert submitted.result().status_code == 503
+    assert there.references() == [] and cluster.row(reference, "state") is None
+
+
+def test_a_deletion_in_doubt_that_another_node_finishes_is_not_said_to_be_of_nothing(make_cluster):
+    cluster = make_cluster(nodes=1, workers=1, tcp=True)
+    client = cluster.clients(ALICE)[0]
+    reference = client.complete("Quick", ProductID="1")
+    with in_doubt(cluster, OF_A_MARK, client.delete, reference) as deleted:
+        cluster.sql(f"DELETE FROM report WHERE id = '{reference}' AND state = 4")  # as the purger of another node
+    assert deleted.result().status_code == 503 and "not known" in deleted.result().text
+    assert client.delete(reference).json()["result"] is False
+
+
+def test_a_session_that_hangs_at_its_commit_holds_up_no_later_submit(make_cluster):
+    cluster = make_cluster(nodes=1, workers=1)
+    alice, = cluster.clients(ALICE)
+    alice.order("Endless")
+    poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE state = 1") == ["1"], what="a busy worker, so that no claim comes along")
     cluster.sql(AT_ITS_COMMIT)
     with ThreadPoolExecutor(1) as pool:
         with cluster.postgres.transaction("SELECT pg_advisory_xact_lock(77)", cluster.database):
-            submitted = pool.submit(here.submit, "Endless", {}, headers)
-            poll(lambda: cluster.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), what="the commit")
-            cluster.proxies[0].cut()
-        reference = poll(there.references, what="the report")[0]
-        assert there.delete(reference).json()["result"] is True
-        cluster.proxies[0].drop()
-        cluster.proxies[0].repair()
-        assert submitted.result().json()["data"] == reference  # as if its answer had come before the deletion
-    assert there.references() == [] and cluster.row(reference, "state") is None
-    assert here.complete("Quick", ProductID="1")
+            submitted = pool.submit(alice.submit, "Quick", {"ProductID": "1"})
+            pid = int(poll(lambda: cluster.sql(f"{HELD} AND NOT granted"), what="the commit")[0])
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            answer = submitted.result()
+            assert answer.status_code == 503 and "not known" in answer.text
+            cluster.add_user(BOB)
+            assert cluster.clients(BOB)[0].submit("Quick", {"ProductID": "1"}).status_code == 200
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_lock_that_only_claims_wait_for_refuses_no_submit(make_cluster):
+    cluster = make_cluster(nodes=1, workers=1)
+    client = cluster.clients(ALICE)[0]
+    client.complete("Quick", ProductID="1")
+    with cluster.postgres.transaction("SELECT FROM reportd.turn FOR UPDATE", cluster.database):
+        assert client.submit("Quick", {"ProductID": "1"}).status_code == 200
+
+
+def test_a_database_that_is_put_back_under_running_nodes_is_not_used(make_cluster, tmp_path):
+    cluster = make_cluster(nodes=2, workers=1, spool="postgresql")
+    clients = cluster.clients(ALICE)
+    reference = clients[0].complete("Quick", ProductID="1")
+    url = cluster.postgres.url(cluster.database)
+    subprocess.run([program("pg_dump"), "-Fc", "-f", tmp_path / "dump", "-d", url], check=True)
+    assert clients[0].delete(reference).json()["result"] is True
+    cluster.postgres.drop_database(cluster.database)
+    cluster.postgres.create_database(cluster.database)
+    subprocess.run([program("pg_restore"), "-d", url, tmp_path / "dump"], check=True)
+    for client, node in zip(clients, cluster.nodes):
+        assert client.status(reference).status_code == 503
+        node.await_log("this is another database than at the start")
+        assert client.result(reference).status_code == 503
 
 
 @pytest.fixture
