@@ -419,7 +419,7 @@ static bool enter(struct postgres_conn *c)
 {
     c->trouble = PG_GOOD;
     c->sent = c->committed = false;
-    c->deadline_ms = clock_mono_ms() + ALIVE_MS;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     c->writer = guid_new();
     call_run(c, PG_WRITER_ADD, value_guid(&c->writer));
     call_sync(c);
@@ -586,16 +586,6 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 
-/* Each operation of the batch would be held up, too, unless it is a lock that only claims wait for:
- * then the others are tried alone. */
-static enum batch_fate fate_of_held_up(const struct postgres_conn *c, const struct place *places,
-                                       int count)
-{
-    bool with_claim = count > 1 && count_verb(places, count, STORE_CLAIM) > 0;
-
-    return with_claim && !c->unresolved ? BATCH_ROLLED_BACK : BATCH_NOT_BEGUN;
-}
-
 static enum batch_fate try_until_known(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind, struct err *err)
 {
@@ -611,7 +601,7 @@ static enum batch_fate try_until_known(struct postgres_conn *c, const struct pla
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
         if (is_held_up(c, trouble, tries.began_ms))
-            return fate_of_held_up(c, places, count);
+            return BATCH_NOT_BEGUN; /* each operation of the batch would be held up, too */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
             return c->unresolved ? BATCH_NOT_BEGUN : BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))

@@ -464,7 +464,7 @@ static struct store_marked *find_marked(struct store_marked *reports, size_t cou
 
 int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg)
 {
-    size_t next = 0;
+    size_t next = 0, found = 0;
 
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i] = (struct store_marked){.id = arg->reports[i].id};
@@ -474,6 +474,7 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
 
         if (marked == NULL)
             continue;
+        found++;
         marked->found = true;
         marked->was = state_before(get_int(c, 2));
         marked->attempt = (int)get_int(c, 3);
@@ -481,7 +482,7 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
         get_name(c, 6, marked->name, sizeof(marked->name));
         postgres_changed(c, &id, get_int(c, 1), 5, REPORT_DELETING);
     }
-    return 0;
+    return found == arg->count || !c->again ? 0 : store_doubt(&c->err); /* as for TOMBSTONE */
 }
 
 void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *arg)
