@@ -300,12 +300,12 @@ void supervisor_wake(struct supervisor *supervisor)
 void supervisor_released(struct supervisor *supervisor)
 {
     if (atomic_exchange(&supervisor->held_back, false))
-        supervisor_wake(supervisor);
+        supervisor_queued(supervisor);
 }
 
 static void on_claim_timer(struct loop_timer *timer)
 {
-    container_of(timer, struct supervisor, look)->work = WORK_ANY;
+    supervisor_queued(container_of(timer, struct supervisor, look));
 }
 
 /* --- stopping one report ---------------------------------------------------------------------- */

@@ -221,12 +221,12 @@ static bool seals(const struct place *places, int count)
 }
 
 /* May what the verb gives be taken back before a session that hangs goes on, or before the verb is
- * repeated? */
+ * repeated? A key that was removed may have been added anew, under the same name. */
 static bool gives(enum store_verb verb)
 {
     return verb == STORE_SUBMIT || verb == STORE_LOGIN || verb == STORE_USER_ADD ||
            verb == STORE_USER_CHANGE || verb == STORE_GROUP_CHANGE || verb == STORE_API_KEY_ADD ||
-           verb == STORE_API_KEY_ENABLE || verb == STORE_PAUSE;
+           verb == STORE_API_KEY_ENABLE || verb == STORE_API_KEY_REMOVE || verb == STORE_PAUSE;
 }
 
 static bool is_numbered(const struct place *places, int count)
@@ -414,25 +414,33 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
     return c->trouble == PG_GOOD;
 }
 
-/* Give the connection its row of `writer`, for good, before anything that is numbered is sent. */
+/* Give the connection its row of `writer`, for good, before anything that is numbered is sent. What
+ * became of the previous one's last batch was not to be found out; now it is over. */
 static bool enter(struct postgres_conn *c)
 {
+    struct guid fresh = guid_new();
+
     c->trouble = PG_GOOD;
     c->sent = c->committed = false;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    c->writer = guid_new();
-    call_run(c, PG_WRITER_ADD, value_guid(&c->writer));
+    call_run(c, PG_WRITER_DROP, c->given_up ? value_guid(&c->writer) : value_null());
+    call_run(c, PG_WRITER_ADD, value_guid(&fresh));
     call_sync(c);
-    results_take(c);
+    if (results_take(c))
+        results_take(c);
     results_drain(c);
-    c->batch = c->trouble == PG_GOOD;
-    return c->trouble == PG_GOOD;
+    if (c->trouble != PG_GOOD)
+        return false;
+    c->writer = fresh;
+    c->batch = 1;
+    c->given_up = false;
+    return true;
 }
 
 static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind)
 {
-    if (c->batch == 0 && is_numbered(places, count) && !enter(c)) {
+    if (c->batch == 0 && (c->given_up || is_numbered(places, count)) && !enter(c)) {
         if (c->trouble == PG_LOST)
             postgres_disconnect(c);
         return c->trouble;
@@ -621,6 +629,7 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
     if (c->unresolved) { /* given up: what hangs must not hold up the next batches */
         set_again(places, count);
         c->batch = 0;
+        c->given_up = true;
     }
     return fate;
 }

@@ -27,15 +27,11 @@ void postgres_send_api_key_remove(struct postgres_conn *c, struct store_api_key_
     call_run(c, PG_API_KEY_REMOVE, value_text(arg->name));
 }
 
-/* If an earlier try removed the key and its answer was lost, the key no longer exists, and its user
- * is unknown. */
 int postgres_read_api_key_remove(struct postgres_conn *c, struct store_api_key_remove *arg)
 {
-    bool found = results_next(c);
-
-    if (!found && !c->again)
+    if (!results_next(c))
         return no_such_key(c, arg->name);
-    store_sessions_ended(&c->base, found ? get_int(c, 0) : 0);
+    store_sessions_ended(&c->base, get_int(c, 0));
     return 0;
 }
 

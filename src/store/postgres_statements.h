@@ -199,6 +199,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
       "   WHEN $1 <> (SELECT max(number) FROM erase_key)"                                          \
       "   THEN current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")            \
     X(WRITER_ADD, "g", "INSERT INTO writer (id, batch) VALUES ($1, 1)")                            \
+    /* Lets no batch in that has not begun; what is in the middle of one is left to itself. */     \
+    X(WRITER_DROP, "g",                                                                            \
+      "DELETE FROM writer WHERE id IN (SELECT id FROM writer WHERE id = $1"                        \
+      " FOR UPDATE SKIP LOCKED)")                                                                  \
     /* Was the batch $2 of the connection $1 committed? Waits for it; afterwards no batch of that  \
      * connection is, wherever it hangs. Its outcome stays the same if it is repeated. */          \
     X(WRITER_FENCE, "gi",                                                                          \

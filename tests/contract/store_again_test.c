@@ -238,6 +238,29 @@ static void a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_h
     assert_none("SELECT count(*) FROM reportd.account WHERE grants = 'Secret'");
 }
 
+/* No session can be opened for so long that the batch is given up: whether it was carried out is
+ * not found out. */
+static void a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found_out(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_USER_CHANGE}, back = op;
+    char *text =
+        postgres_server_text("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
+    int server = atoi(text), pid = hang(f);
+
+    free(text);
+    op.user_change = (struct store_user_change){.name = "Bob", .grants = "Secret"};
+    back.user_change = (struct store_user_change){.name = "Bob", .grants = ""};
+    kill(server, SIGSTOP);
+    assert_int_equal(run(f->store, &op), -E_STORE);
+    assert_int_equal(op.err.code, -E_DOUBT);
+    kill(server, SIGCONT);
+    while (run(f->store, &back) < 0)
+        usleep(10000); /* not connected yet */
+    go_on(pid);
+    assert_none("SELECT count(*) FROM reportd.account WHERE grants = 'Secret'");
+}
+
 /* An earlier try has added it, and another node has removed it since. */
 static void a_key_is_not_added_a_second_time(void **state)
 {
@@ -280,6 +303,7 @@ int main(void)
         STORE_TEST(a_key_that_was_removed_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(an_ended_login_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung),
+        STORE_TEST(a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found_out),
         STORE_TEST(a_key_is_not_added_a_second_time),
         STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
     };

@@ -61,6 +61,22 @@ def test_idle_workers_ask_for_what_was_queued_only(new_server):
     assert 80 <= claims <= 16 + 2 * 80
 
 
+def test_idle_workers_ask_once_for_what_the_end_of_a_report_lets_start(new_server):
+    """One of 16 workers may run a report; each end lets one more start."""
+    server = new_server(workers=16, running_limit=1)
+    trace = server.folder / "trace"
+    plan(server, trace=trace)
+    client = Client(server.start().url)
+    client.login(ALICE)
+    for _ in range(4):
+        references = [client.order("Quick", ProductID="1") for _ in range(10)]
+        for reference in references:
+            poll(lambda wanted=reference: client.state(wanted) == "complete")
+        client.delete_all()
+    claims = sum(place == "store.claim.taken" for _, place in passings(trace))
+    assert 40 <= claims <= 16 + 4 * 40  # with those along with submits, and those that find it held back
+
+
 @stores
 def test_a_report_does_not_wait_for_all_that_another_user_has_queued(alice, bob):
     references = [alice.order("Endless") for _ in range(10)]
