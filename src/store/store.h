@@ -67,7 +67,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(RECOVER, recover, STORE_DURABLE)                                                             \
     X(PAUSE, pause, STORE_DURABLE)                                                                 \
     X(PAUSED, paused, STORE_READ)                                                                  \
-    X(HEARTBEAT, heartbeat, STORE_DURABLE)                                                         \
+    X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
     X(SENT, sent, STORE_VOLATILE)                                                                  \
     X(NODES, nodes, STORE_READ)                                                                    \

@@ -256,9 +256,28 @@ static void a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found
     assert_int_equal(op.err.code, -E_DOUBT);
     kill(server, SIGCONT);
     while (run(f->store, &back) < 0)
-        usleep(10000); /* not connected yet */
+        continue; /* not connected yet */
     go_on(pid);
     assert_none("SELECT count(*) FROM reportd.account WHERE grants = 'Secret'");
+}
+
+/* Removals are by name. */
+static void a_key_added_anew_does_not_go_with_the_removal_of_a_session_that_hung(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op add = {.verb = STORE_API_KEY_ADD}, gone = {.verb = STORE_API_KEY_REMOVE};
+    int pid;
+
+    add.api_key_add = (struct store_api_key_add){
+        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
+    gone.api_key_remove.name = "k";
+    assert_int_equal(run(f->store, &add), 0);
+    pid = hang(f);
+    assert_int_equal(run(f->store, &gone), 0);
+    add.api_key_add.id = guid_new();
+    assert_int_equal(run(f->store, &add), 0);
+    go_on(pid);
+    assert_none("SELECT 1 - count(*) FROM reportd.api_key");
 }
 
 /* An earlier try has added it, and another node has removed it since. */
@@ -304,6 +323,7 @@ int main(void)
         STORE_TEST(an_ended_login_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found_out),
+        STORE_TEST(a_key_added_anew_does_not_go_with_the_removal_of_a_session_that_hung),
         STORE_TEST(a_key_is_not_added_a_second_time),
         STORE_TEST(a_report_that_is_gone_with_the_session_of_its_submit_may_be_lost),
     };
