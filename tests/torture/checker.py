@@ -72,11 +72,12 @@ def errors_have_words(model):
 def errors_have_causes(model):
     """A report may fail as its kind does, or by a fault."""
     for report in model.reports.values():
-        own = ERRORS.get(report.name)
+        # Of a report whose submit was not answered, and which was in no list, the kind is unknown.
+        kinds = [ERRORS[report.name]] if report.name in ERRORS else [] if report.name else ERRORS.values()
         for message, event in report.errors:
             if not message:
                 continue
-            if (own is None or not own.search(message)) and \
+            if not any(own.search(message) for own in kinds) and \
                     not any(words.search(message) and model.caused(event, *faults, ever=True)
                             for words, faults in EXCUSES):
                 yield f"{report.name} {report.reference}: {message}", event

@@ -268,13 +268,13 @@ class Model:
         return False
 
     def robbed(self, event):
-        """Was the node that answered held while sessions were ended, or has either cost it its lease?"""
+        """Was the node that answered held while sessions were ended, or PostgreSQL was away, or has either cost it its lease?"""
         if (NO_LEASE in event["words"] or event["op"] == "head") and self.caused(event, *HELD, *ENDED_SESSIONS):
             return True
         return any(fault["fault"] in HELD and fault.get("node") == event.get("node") and
                    fault["sent"] <= event["received"] and
                    event["sent"] <= fault["received"] + CAUSE_LASTS and
-                   self.caused(fault, *ENDED_SESSIONS) for fault in self.faults)
+                   self.caused(fault, *ENDED_SESSIONS, *AWAY) for fault in self.faults)
 
     def delayed(self, since, until):
         """How much of the time between the two faults have taken."""
