@@ -628,11 +628,6 @@ def test_a_node_that_is_held_while_postgresql_is_away(story):
     assert story.rules() == {"not answered"}
 
 
-def test_the_error_of_a_report_whose_submit_was_not_answered(story):
-    story.status(B, "error", message="Nothing is called b.")
-    assert "failed without cause" not in story.rules()
-
-
 def test_a_node_that_is_held_for_longer_than_its_lease(story):
     words = "503 This node has lost touch with the others: try again in a moment."
     story.fault("hang server", node=0, at=1, until=5).op("get", None, "failed", node=0, words=words)
