@@ -190,14 +190,29 @@ static void a_session_that_hung_for_days_submits_nothing_when_it_goes_on(void **
     submit(f, f->ann); /* under a new row */
 }
 
+static struct store_op key_op(void)
+{
+    return (struct store_op){.verb = STORE_API_KEY_ADD,
+                             .api_key_add = {.id = guid_new(),
+                                             .name = "k",
+                                             .user = "Ann",
+                                             .grants = "*",
+                                             .allow = "",
+                                             .now_ms = NOW_MS}};
+}
+
+static struct store_op grant_op(const char *grants)
+{
+    return (struct store_op){.verb = STORE_USER_CHANGE,
+                             .user_change = {.name = "Bob", .grants = grants}};
+}
+
 static void a_key_that_was_removed_does_not_come_back_with_a_session_that_hung(void **state)
 {
     struct fixture *f = *state;
-    struct store_op op = {.verb = STORE_API_KEY_ADD}, gone = {.verb = STORE_API_KEY_REMOVE};
+    struct store_op op = key_op(), gone = {.verb = STORE_API_KEY_REMOVE};
     int pid = hang(f);
 
-    op.api_key_add = (struct store_api_key_add){
-        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
     gone.api_key_remove.name = "k";
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(run(f->store, &gone), 0);
@@ -227,11 +242,9 @@ static void an_ended_login_does_not_come_back_with_a_session_that_hung(void **st
 static void a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung(void **state)
 {
     struct fixture *f = *state;
-    struct store_op op = {.verb = STORE_USER_CHANGE}, back = op;
+    struct store_op op = grant_op("Secret"), back = grant_op("");
     int pid = hang(f);
 
-    op.user_change = (struct store_user_change){.name = "Bob", .grants = "Secret"};
-    back.user_change = (struct store_user_change){.name = "Bob", .grants = ""};
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(run(f->store, &back), 0);
     go_on(pid);
@@ -243,14 +256,12 @@ static void a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_h
 static void a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found_out(void **state)
 {
     struct fixture *f = *state;
-    struct store_op op = {.verb = STORE_USER_CHANGE}, back = op;
+    struct store_op op = grant_op("Secret"), back = grant_op("");
     char *text =
         postgres_server_text("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
     int server = atoi(text), pid = hang(f);
 
     free(text);
-    op.user_change = (struct store_user_change){.name = "Bob", .grants = "Secret"};
-    back.user_change = (struct store_user_change){.name = "Bob", .grants = ""};
     kill(server, SIGSTOP);
     assert_int_equal(run(f->store, &op), -E_STORE);
     assert_int_equal(op.err.code, -E_DOUBT);
@@ -265,11 +276,9 @@ static void a_grant_does_not_come_back_with_a_session_of_which_nothing_was_found
 static void a_key_added_anew_does_not_go_with_the_removal_of_a_session_that_hung(void **state)
 {
     struct fixture *f = *state;
-    struct store_op add = {.verb = STORE_API_KEY_ADD}, gone = {.verb = STORE_API_KEY_REMOVE};
+    struct store_op add = key_op(), gone = {.verb = STORE_API_KEY_REMOVE};
     int pid;
 
-    add.api_key_add = (struct store_api_key_add){
-        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
     gone.api_key_remove.name = "k";
     assert_int_equal(run(f->store, &add), 0);
     pid = hang(f);
@@ -284,10 +293,9 @@ static void a_key_added_anew_does_not_go_with_the_removal_of_a_session_that_hung
 static void a_key_is_not_added_a_second_time(void **state)
 {
     struct fixture *f = *state;
-    struct store_op op = {.verb = STORE_API_KEY_ADD, .again = true};
+    struct store_op op = key_op();
 
-    op.api_key_add = (struct store_api_key_add){
-        .id = guid_new(), .name = "k", .user = "Ann", .grants = "*", .allow = "", .now_ms = NOW_MS};
+    op.again = true;
     assert_int_equal(run(f->store, &op), -E_STORE);
     assert_int_equal(op.err.code, -E_DOUBT);
     assert_none("SELECT count(*) FROM reportd.api_key");

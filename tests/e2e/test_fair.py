@@ -42,13 +42,18 @@ def worker_of(server, reference):
     return None
 
 
-def test_idle_workers_ask_for_what_was_queued_only(new_server):
-    """A claim for each report, and perhaps one that finds nothing; not one for each worker that is idle."""
-    server = new_server(workers=16)
+def counted(server):
+    """A client of the server, and how many claims that has made."""
     trace = server.folder / "trace"
     plan(server, trace=trace)
     client = Client(server.start().url)
     client.login(ALICE)
+    return client, lambda: sum(place == "store.claim.taken" for _, place in passings(trace))
+
+
+def test_idle_workers_ask_for_what_was_queued_only(new_server):
+    """A claim for each report, and perhaps one that finds nothing; not one for each worker that is idle."""
+    client, claims = counted(new_server(workers=16))
 
     def live(_):
         mine = Client(client.url, client.token)
@@ -57,24 +62,18 @@ def test_idle_workers_ask_for_what_was_queued_only(new_server):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(live, range(4)))
-    claims = sum(place == "store.claim.taken" for _, place in passings(trace))
-    assert 80 <= claims <= 16 + 2 * 80
+    assert 80 <= claims() <= 16 + 2 * 80
 
 
 def test_idle_workers_ask_once_for_what_the_end_of_a_report_lets_start(new_server):
     """One of 16 workers may run a report; each end lets one more start."""
-    server = new_server(workers=16, running_limit=1)
-    trace = server.folder / "trace"
-    plan(server, trace=trace)
-    client = Client(server.start().url)
-    client.login(ALICE)
+    client, claims = counted(new_server(workers=16, running_limit=1))
     for _ in range(4):
         references = [client.order("Quick", ProductID="1") for _ in range(10)]
         for reference in references:
             poll(lambda wanted=reference: client.state(wanted) == "complete")
         client.delete_all()
-    claims = sum(place == "store.claim.taken" for _, place in passings(trace))
-    assert 40 <= claims <= 16 + 4 * 40  # with those along with submits, and those that find it held back
+    assert 40 <= claims() <= 16 + 4 * 40  # with those along with submits, and those that find it held back
 
 
 @stores
