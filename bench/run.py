@@ -165,6 +165,9 @@ def publish_last():
 
 
 def main(words):
+    if "-h" in words or "--help" in words:
+        print(__doc__.strip())
+        return 0
     quick = "--quick" in words
     names = [word for word in words if word != "--quick"]
     if names == ["--publish"] and not quick:

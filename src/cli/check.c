@@ -34,7 +34,7 @@ struct checker {
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
+            "usage: reportd check [-c FILE] [--strict] [PATH…]\n\n"
             "Check report definitions: files, and folders of *.sql files. Each problem is one\n"
             "line, FILE:LINE: what is wrong and what to write. A 'warning:' names what works\n"
             "but is probably not intended. The format: doc/definitions.md.\n\n"

@@ -152,9 +152,10 @@ static void print_findings(const struct audit *audit)
 static void print_counts(const struct auditing *a)
 {
     const struct audit *audit = &a->audit;
+    const char *nodes = store_is_shared(a->store) ? "nodes may be running" : "a server is running";
 
     printf("%" PRId64 " reports, %" PRId64 " files, %s\n", audit->reports, audit->files,
-           a->spec.serving ? "a server is running" : "no server is running");
+           a->spec.serving ? nodes : "no server is running");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
         printf("%6" PRId64 "%s %-12s %s\n", audit->counts[i], audit->cut ? "+" : "",
                audit_kind_name(i), audit_kind_what(i));

@@ -5,7 +5,7 @@
 
 /* Function, name, arguments, one line. */
 #define VERBS(X)                                                                                   \
-    X(serve, "serve", "[-c FILE]", "Serve the API")                                                \
+    X(serve, "serve", "[-c FILE] [--check]", "Serve the API")                                      \
     X(user, "user",                                                                                \
       "add|passwd|disable|enable|remove|grant|revoke|allow|operator|limit|import|list [-c FILE] "  \
       "[ARGUMENTS]",                                                                               \
@@ -16,8 +16,9 @@
       "Manage API keys")                                                                           \
     X(group, "group", "add|grant|revoke|operator|remove|list [-c FILE] [ARGUMENTS]",               \
       "Manage the groups of identity providers")                                                   \
-    X(check, "check", "[-c FILE] [--strict] PATH…", "Check report definitions")                    \
-    X(try, "try", "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                \
+    X(check, "check", "[-c FILE] [--strict] [PATH…]", "Check report definitions")                  \
+    X(try, "try",                                                                                  \
+      "[-c FILE] [--csv | --table] [--user NAME] [--claim NAME=VALUE]… REPORT [NAME=VALUE…]",      \
       "Run a report without a server")                                                             \
     X(fsck, "fsck", "[-c FILE] [--repair [--force]] [--new-ledger] [--new-identity] [--json]",     \
       "Compare store, files and clock")                                                            \

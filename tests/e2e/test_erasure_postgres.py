@@ -359,6 +359,7 @@ def test_a_report_that_no_key_opens_is_found_and_deleting_it_lets_the_keys_go_on
                   f" WHERE id IN ('{damaged}', '{repaired}')", server.database)
     poll(lambda: "2 reports cannot be opened with any key" in server.log_text(), what="the log")
     found = server.run("fsck", "-c", "reportd.conf").stdout
+    assert "nodes may be running" in found
     assert [line.split()[:2] for line in found.splitlines()[:2]] == \
         [["locked", reference] for reference in sorted((damaged, repaired))], found
     assert client.delete(damaged).json()["result"] is True
