@@ -14,6 +14,8 @@ enum {
     ANSWER_MS = 10000,  /* … and then for the answers to a batch */
     FRESH_MS = 10,      /* a session that has answered so short ago is there */
     DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
+    LATE_MS = 10000,    /* a numbered batch that arrives so long after it was sent is refused */
+    RENEW_MS = 5000,    /* a connection's row of `writer` that is older is replaced */
     BLINK_MS = 1000,    /* how long a database that has just gone away may take to return */
     LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
     PAUSE_MS = 20,      /* between tries */
@@ -311,6 +313,13 @@ static void read_held(struct postgres_conn *c, const struct place *places, int c
     }
 }
 
+static void send_number(struct postgres_conn *c, bool is_sealed)
+{
+    c->numbered_ms = clock_mono_ms();
+    call_run(c, PG_WRITER_BATCH, is_sealed ? value_int(c->sealing.number) : value_null(),
+             value_guid(&c->writer), value_int(++c->batch), value_int(LATE_MS));
+}
+
 static void send_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
@@ -319,9 +328,7 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
     if (seals(places, count))
         send_hold(c);
     if (is_numbered(places, count))
-        call_run(c, PG_WRITER_BATCH,
-                 seals(places, count) ? value_int(c->sealing.number) : value_null(),
-                 value_guid(&c->writer), value_int(++c->batch));
+        send_number(c, seals(places, count));
     for (int i = 0; i < count; i++) {
         c->start = c->crossed || c->doubted ? NULL : places[i].start;
         c->again = places[i].op->again;
@@ -414,8 +421,8 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
     return c->trouble == PG_GOOD;
 }
 
-/* Give the connection its row of `writer`, for good, before anything that is numbered is sent. What
- * became of the previous one's last batch was not to be found out; now it is over. */
+/* Give the connection its row of `writer`, for good, before anything that is numbered is sent. If
+ * what became of the previous one's last batch was not to be found out, it is over now. */
 static bool enter(struct postgres_conn *c)
 {
     struct guid fresh = guid_new();
@@ -423,7 +430,8 @@ static bool enter(struct postgres_conn *c)
     c->trouble = PG_GOOD;
     c->sent = c->committed = false;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    call_run(c, PG_WRITER_DROP, c->given_up ? value_guid(&c->writer) : value_null());
+    c->numbered_ms = clock_mono_ms();
+    call_run(c, PG_WRITER_DROP, value_guid(&c->writer));
     call_run(c, PG_WRITER_ADD, value_guid(&fresh));
     call_sync(c);
     if (results_take(c))
@@ -437,10 +445,17 @@ static bool enter(struct postgres_conn *c)
     return true;
 }
 
+/* Would its row of `writer` refuse a numbered batch, or does one hang that has to be over? */
+static bool has_to_enter(const struct postgres_conn *c, const struct place *places, int count)
+{
+    return c->given_up || (is_numbered(places, count) &&
+                           (c->batch == 0 || clock_mono_ms() - c->numbered_ms > RENEW_MS));
+}
+
 static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind)
 {
-    if (c->batch == 0 && (c->given_up || is_numbered(places, count)) && !enter(c)) {
+    if (has_to_enter(c, places, count) && !enter(c)) {
         if (c->trouble == PG_LOST)
             postgres_disconnect(c);
         return c->trouble;
@@ -490,14 +505,16 @@ struct tries {
 };
 
 /* After trouble with the connection: is another try useful? An unknown outcome is worth waiting
- * for. A session that was ended is opened again. A database that was there a moment ago may return
- * at once; while it stays away, requests are refused without delay. */
+ * for, and what is numbered is not given up before it would come too late. A session that was ended
+ * is opened again. A database that was there a moment ago may return at once; while it stays away,
+ * requests are refused without delay. */
 static bool may_try_again(const struct postgres_conn *c, bool connected, struct tries *tries)
 {
     int64_t now_ms = clock_mono_ms();
 
     if (c->doubted)
-        return now_ms - tries->began_ms < DOUBT_MS;
+        return now_ms - tries->began_ms < DOUBT_MS ||
+               (c->unresolved && now_ms - c->numbered_ms <= LATE_MS);
     if (connected)
         return ++tries->lost < LOST_MAX && now_ms - tries->began_ms < ANSWER_MS;
     if (tries->failed_ms == 0)

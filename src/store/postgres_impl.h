@@ -60,6 +60,7 @@ struct postgres_conn {
     bool fresh;                   /* that was a moment ago: it need not show that it is there */
     struct guid writer;           /* this connection, and … */
     int64_t batch;                /* … its last numbered batch; 0: it has no row in `writer` */
+    int64_t numbered_ms;          /* monotonic: when that was sent, or the row */
     bool given_up;                /* … but what hangs may have a batch for the row of `writer` */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch in progress */

@@ -190,6 +190,17 @@ static void a_session_that_hung_for_days_submits_nothing_when_it_goes_on(void **
     submit(f, f->ann); /* under a new row */
 }
 
+/* Such a row lets nothing in: what comes may be from a process that has ended. */
+static void a_row_of_a_connection_that_was_silent_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+
+    submit(f, f->ann);
+    postgres_server_exec("UPDATE reportd.writer SET seen = seen - interval '1 minute'");
+    submit(f, f->ann);
+    assert_none("SELECT count(*) - 1 FROM reportd.writer");
+}
+
 static struct store_op key_op(void)
 {
     return (struct store_op){.verb = STORE_API_KEY_ADD,
@@ -327,6 +338,7 @@ int main(void)
         STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
         STORE_TEST(a_session_that_hung_submits_nothing_when_it_goes_on),
         STORE_TEST(a_session_that_hung_for_days_submits_nothing_when_it_goes_on),
+        STORE_TEST(a_row_of_a_connection_that_was_silent_is_replaced),
         STORE_TEST(a_key_that_was_removed_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(an_ended_login_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung),

@@ -23,6 +23,7 @@ class Proxy:
         self.whole = threading.Event()
         self.whole.set()
         self.ends = []
+        self.cut_at = None  # bytes that are held, and all that follows
         self.held_since = None  # when a connection came while it was cut
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -54,6 +55,10 @@ class Proxy:
                         data = end.recv(65536)
                         if not data:
                             return
+                        if self.cut_at is not None and self.cut_at in data:
+                            self.cut_at = None
+                            self.cut()
+                            self.whole.wait()
                         other[end].sendall(data)
                     except OSError:
                         return

@@ -316,6 +316,20 @@ def test_a_database_that_is_put_back_under_running_nodes_is_not_used(make_cluste
         assert client.result(reference).status_code == 503
 
 
+def test_what_arrives_late_from_a_process_that_has_ended_is_refused(make_cluster):
+    """Nothing is left that could fence it, and who looked whether to take it back has found nothing."""
+    cluster = make_cluster(nodes=2, tcp=True)
+    gone, other = cluster.nodes
+    gone.stop()
+    cluster.proxies[0].cut_at = b"Latecomer"
+    done = gone.run("key", "add", "-c", "reportd.conf", "Latecomer", "--user", ALICE, "--expires", "1d")
+    assert done.returncode == 1 and "not known" in done.stderr, done.stderr
+    assert "There is no key" in other.run("key", "remove", "-c", "reportd.conf", "Latecomer").stderr
+    cluster.proxies[0].repair()
+    poll(lambda: "this_session_was_given_up" in cluster.postgres.log_text(), what="the batch that was late")
+    assert cluster.sql("SELECT name FROM api_key") == []
+
+
 @pytest.fixture
 def slow_to_write():
     """A PostgreSQL that puts nothing on the disk but what was waited for."""
