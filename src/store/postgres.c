@@ -14,7 +14,7 @@ enum {
     ANSWER_MS = 10000,  /* … and then for the answers to a batch */
     FRESH_MS = 10,      /* a session that has answered so short ago is there */
     DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
-    LATE_MS = 10000,    /* a numbered batch that arrives so long after it was sent is refused */
+    LATE_MS = 10000,    /* a numbered batch that arrives so long after the last is refused */
     RENEW_MS = 5000,    /* a connection's row of `writer` that is older is replaced */
     BLINK_MS = 1000,    /* how long a database that has just gone away may take to return */
     LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
@@ -422,15 +422,24 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
 }
 
 /* Give the connection its row of `writer`, for good, before anything that is numbered is sent. If
- * what became of the previous one's last batch was not to be found out, it is over now. */
+ * what became of the previous one's last batch was not to be found out, it is over now, unless it
+ * has begun. */
 static bool enter(struct postgres_conn *c)
 {
     struct guid fresh = guid_new();
 
     c->trouble = PG_GOOD;
     c->sent = c->committed = false;
-    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    c->batch = 0;
+    c->deadline_ms = clock_mono_ms() + ALIVE_MS;
+    call_run(c, PG_ALIVE);
+    call_flush(c);
+    if (!results_take(c)) {
+        c->trouble = PG_LOST;
+        return false;
+    }
     c->numbered_ms = clock_mono_ms();
+    c->deadline_ms = c->numbered_ms + ANSWER_MS;
     call_run(c, PG_WRITER_DROP, value_guid(&c->writer));
     call_run(c, PG_WRITER_ADD, value_guid(&fresh));
     call_sync(c);
@@ -445,7 +454,7 @@ static bool enter(struct postgres_conn *c)
     return true;
 }
 
-/* Would its row of `writer` refuse a numbered batch, or does one hang that has to be over? */
+/* Is its row of `writer` too old for a numbered batch, or does one hang that has to be over? */
 static bool has_to_enter(const struct postgres_conn *c, const struct place *places, int count)
 {
     return c->given_up || (is_numbered(places, count) &&
@@ -597,6 +606,8 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
 {
     enum postgres_trouble trouble = c->unresolved ? resolve(c, places, count) : PG_GOOD;
 
+    if (trouble == PG_GOOD && c->doubted && clock_mono_ms() - tries->began_ms >= DOUBT_MS)
+        return PG_LOST;
     if (trouble == PG_GOOD)
         trouble = try_batch(c, places, count, kind);
     if (trouble == PG_GOOD)
@@ -609,6 +620,13 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     else if (trouble == PG_STALE)
         c->batch = 0; /* its row of `writer` may be gone */
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
+}
+
+/* It was not found out what became of a try, for a lock or an error, and it may still be let in. */
+static bool may_arrive(const struct postgres_conn *c, enum postgres_trouble trouble)
+{
+    return c->unresolved && !c->sent && trouble != PG_LOST &&
+           clock_mono_ms() - c->numbered_ms <= LATE_MS;
 }
 
 static enum batch_fate try_until_known(struct postgres_conn *c, const struct place *places,
@@ -625,6 +643,10 @@ static enum batch_fate try_until_known(struct postgres_conn *c, const struct pla
             trouble = try_and_settle(c, places, count, kind, &tries, err);
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
+        if (may_arrive(c, trouble)) {
+            pg_sleep(NULL, 0, clock_mono_ms() + PAUSE_MS, -1);
+            continue;
+        }
         if (is_held_up(c, trouble, tries.began_ms))
             return BATCH_NOT_BEGUN; /* each operation of the batch would be held up, too */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))

@@ -189,15 +189,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 16 };
      * that waits for the maker then sees the new key. */                                          \
     X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
     /* Then, and first in other batches that are numbered: fails if the connection $2 was given up \
-     * (WRITER_FENCE), or this comes more than $4 ms after its last batch, for the process may     \
-     * have ended, or the key $1 is no longer the newest. The messages are for the server's log.              \
-     */                                                                                            \
+     * (WRITER_FENCE), if its last batch was more than $4 ms ago, for its process may have ended   \
+     * since, or if the key $1 is no longer the newest. The messages are for the server's log. */  \
     X(WRITER_BATCH, "igii",                                                                        \
       "WITH noted AS (UPDATE writer SET batch = $3, seen = clock_timestamp()"                      \
-      "   WHERE id = $2 AND batch > 0 AND batch < $3"                                              \
-      "     AND seen > clock_timestamp() - $4 * interval '1 ms' RETURNING 1)"                      \
+      "   WHERE id = $2 AND batch > 0 AND batch < $3 AND seen <= clock_timestamp()"                \
+      "     AND seen > clock_timestamp() - $4 * interval '1 millisecond' RETURNING 1)"             \
       " SELECT CASE WHEN NOT EXISTS (SELECT FROM noted)"                                           \
-      "   THEN current_setting('reportd.this_session_was_given_up')"                               \
+      "   THEN current_setting('reportd.this_batch_was_given_up')"                                 \
       "   WHEN $1 <> (SELECT max(number) FROM erase_key)"                                          \
       "   THEN current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")            \
     X(WRITER_ADD, "g", "INSERT INTO writer (id, batch) VALUES ($1, 1)")                            \

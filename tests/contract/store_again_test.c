@@ -190,15 +190,51 @@ static void a_session_that_hung_for_days_submits_nothing_when_it_goes_on(void **
     submit(f, f->ann); /* under a new row */
 }
 
+static const char row[] = "SELECT id FROM reportd.writer";
+
+static void assert_replaced(char *old)
+{
+    char *now = postgres_server_text(row);
+
+    assert_string_not_equal(old, now);
+    assert_none("SELECT count(*) - 1 FROM reportd.writer");
+    free(old);
+    free(now);
+}
+
 /* Such a row lets nothing in: what comes may be from a process that has ended. */
-static void a_row_of_a_connection_that_was_silent_is_replaced(void **state)
+static void an_old_row_of_a_connection_is_replaced(void **state)
 {
     struct fixture *f = *state;
 
+    for (int i = 0; i < 2; i++) {
+        char *old;
+
+        submit(f, f->ann);
+        old = postgres_server_text(row);
+        postgres_server_exec(i == 0 ? "UPDATE reportd.writer SET seen = seen - interval '1 minute'"
+                                    : "UPDATE reportd.writer SET seen = seen + interval '1 hour'");
+        submit(f, f->ann);
+        assert_replaced(old);
+    }
+}
+
+/* Its row is replaced first. */
+static void a_session_that_hangs_after_a_silence_refuses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char *old;
+    int pid;
+
     submit(f, f->ann);
-    postgres_server_exec("UPDATE reportd.writer SET seen = seen - interval '1 minute'");
+    old = postgres_server_text(row);
+    postgres_server_await("SELECT clock_timestamp() - seen > interval '6 seconds'"
+                          " FROM reportd.writer");
+    pid = process_that_writes();
+    kill(pid, SIGSTOP);
     submit(f, f->ann);
-    assert_none("SELECT count(*) - 1 FROM reportd.writer");
+    go_on(pid);
+    assert_replaced(old);
 }
 
 static struct store_op key_op(void)
@@ -338,7 +374,8 @@ int main(void)
         STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
         STORE_TEST(a_session_that_hung_submits_nothing_when_it_goes_on),
         STORE_TEST(a_session_that_hung_for_days_submits_nothing_when_it_goes_on),
-        STORE_TEST(a_row_of_a_connection_that_was_silent_is_replaced),
+        STORE_TEST(an_old_row_of_a_connection_is_replaced),
+        STORE_TEST(a_session_that_hangs_after_a_silence_refuses_nothing),
         STORE_TEST(a_key_that_was_removed_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(an_ended_login_does_not_come_back_with_a_session_that_hung),
         STORE_TEST(a_grant_that_was_taken_back_does_not_come_back_with_a_session_that_hung),

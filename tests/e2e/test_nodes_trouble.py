@@ -326,7 +326,7 @@ def test_what_arrives_late_from_a_process_that_has_ended_is_refused(make_cluster
     assert done.returncode == 1 and "not known" in done.stderr, done.stderr
     assert "There is no key" in other.run("key", "remove", "-c", "reportd.conf", "Latecomer").stderr
     cluster.proxies[0].repair()
-    poll(lambda: "this_session_was_given_up" in cluster.postgres.log_text(), what="the batch that was late")
+    poll(lambda: "this_batch_was_given_up" in cluster.postgres.log_text(), what="the batch that was late")
     assert cluster.sql("SELECT name FROM api_key") == []
 
 
