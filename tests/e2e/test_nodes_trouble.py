@@ -309,7 +309,8 @@ def test_a_database_that_is_put_back_under_running_nodes_is_not_used(make_cluste
     assert clients[0].delete(reference).json()["result"] is True
     cluster.postgres.drop_database(cluster.database)
     cluster.postgres.create_database(cluster.database)
-    subprocess.run([program("pg_restore"), "-d", url, tmp_path / "dump"], check=True)
+    # at once: the nodes connect meanwhile, and would lock what is there
+    subprocess.run([program("pg_restore"), "--single-transaction", "-d", url, tmp_path / "dump"], check=True)
     for client, node in zip(clients, cluster.nodes):
         assert client.status(reference).status_code == 503
         node.await_log("this is another database than at the start")
