@@ -73,7 +73,7 @@ def beside(bench, server, file, make_peer, clients=CLIENTS):
 
 
 def lives(bench):
-    with Reportd("lives", core=None, workers=2, http_threads=2) as server:
+    with Reportd("lives", core=None, workers=CLIENTS, http_threads=2) as server:
         file = server.write_requests("clients", [("", token) for token in server.tokens[:CLIENTS]])
         for name, make_peer, goal in (("jsreport, async (no database, no fsync)", JsReport, 15),
                                       ("Node http + pg-boss + PostgreSQL", PgBoss, 5)):

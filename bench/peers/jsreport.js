@@ -11,7 +11,7 @@ const jsreport = extension('core')({
     trustUserCode: true,
     logger: { silent: true },
     profiler: { defaultMode: 'disabled' },
-    workers: { numberOfWorkers: 2 },
+    workers: { numberOfWorkers: 8 },
     store: { provider: 'memory' },
     blobStorage: { provider: 'memory' },
     hostname: '127.0.0.1',
