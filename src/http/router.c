@@ -1,9 +1,9 @@
 /* src/http/router.c -- the table of routes, and finding one. */
 #include "http/router.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/str.h"
 #include "http/admin.h"
@@ -69,17 +69,23 @@ static bool is_exact(const struct route *route)
     return false;
 }
 
+static bool is_alike(const char *own, const char *path)
+{
+    while (*own != '\0' && *own != '{' &&
+           tolower((unsigned char)*own) == tolower((unsigned char)*path)) {
+        own++;
+        path++;
+    }
+    if (*own == '{')
+        return *path != '\0';
+    return *own == '\0' && (*path == '\0' || str_eq(path, "/"));
+}
+
 static bool matches(const struct route *route, const char *path, bool escaped)
 {
-    size_t len = strlen(path), own = strcspn(route->path, "{");
-
-    if (is_exact(route))
-        return !escaped && strcmp(route->path, path) == 0;
-    if (route->path[own] == '{')
-        return len > own && strncasecmp(route->path, path, own) == 0;
-    if (len > 1 && path[len - 1] == '/')
-        len--;
-    return own == len && strncasecmp(route->path, path, len) == 0;
+    if (!is_alike(route->path, path))
+        return false;
+    return !is_exact(route) || (!escaped && strcmp(route->path, path) == 0);
 }
 
 const struct route *router_find(const struct router *router, const char *method, const char *path,
