@@ -3,10 +3,13 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "spool/spool_impl.h"
+
+enum { CHECK_LASTS_US = 1000 }; /* what was found good; many submits share a dozen system calls */
 
 static const char IN_DATABASE[] = "postgresql";
 
@@ -169,7 +172,14 @@ int spool_own(struct spool *spool, const struct guid *store, bool replace, struc
 
 int spool_check(struct spool *spool, bool try_it, struct err *err)
 {
-    return spool->ops->check(spool, try_it, err);
+    int64_t now_us = clock_mono_us();
+    int rc;
+
+    if (!try_it && now_us - atomic_load(&spool->checked_us) < CHECK_LASTS_US)
+        return 0;
+    rc = spool->ops->check(spool, try_it, err);
+    atomic_store(&spool->checked_us, rc == 0 ? now_us : 0);
+    return rc;
 }
 
 /* ---- files ---- */

@@ -82,7 +82,8 @@ int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct
 
 /* Could a report be generated now? -E_FULL: there is no room to begin one; -E_SPOOL, with the
  * reason for the log: a folder of this node is missing, another one has taken its place, or it
- * cannot be written to. `try_it`: a file is written, too, that nobody ever sees. */
+ * cannot be written to. `try_it`: a file is written, too, that nobody ever sees; without it the
+ * answer may be a millisecond old. */
 int spool_check(struct spool *spool, bool try_it, struct err *err);
 
 /* ---- reading ---- */

@@ -58,7 +58,8 @@ struct spool {
     const struct spool_ops *ops;
     /* the engine's */
     struct work_queue *publish, *remove, *fetch;
-    atomic_int readers; /* that fetch */
+    atomic_int readers;         /* that fetch */
+    _Atomic int64_t checked_us; /* clock_mono_us(): when the last check found it good; 0: bad */
 };
 
 extern const struct spool_ops spool_folder;
