@@ -279,12 +279,18 @@ def whole_lists(model):
                 yield f"{active} active reports", event
 
 
+def doubted(model, event):
+    """Another node may have finished a deletion whose session has ended."""
+    return model.caused(event, *AWAY, "cut network") or \
+        event["op"].startswith("delete") and model.caused(event, *ENDED_SESSIONS)
+
+
 def answered(model):
     """No request hangs; 500 never, and 503 only for a cause."""
     for event in model.events:
         if event.get("why") == "timeout":
             yield "no answer in time", event
-        elif event.get("why") == "in doubt" and not model.caused(event, *AWAY, "cut network"):
+        elif event.get("why") == "in doubt" and not doubted(model, event):
             yield "in doubt without a cause", event
         elif event["answer"] == "failed" and not event["words"].startswith("503"):
             yield "an internal error", event

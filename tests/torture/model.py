@@ -15,6 +15,7 @@ SECOND = 1_000_000
 SLOT_WITHIN = 20 * SECOND  # a deletion without answer gives its slot back
 LATE_COMMIT = 8 * SECOND  # PostgreSQL may carry out what it has got so long after the node died
 CAUSE_LASTS = 2 * SECOND  # what a fault causes may show so much later
+LEASE_LOST_LASTS = 5 * SECOND  # … until a node that has lost its lease has made its sessions anew
 INFINITY = float("inf")
 ACTIVE, ENDED, DEAD = 0, 1, 2
 RANKS = {"queued": ACTIVE, "processing": ACTIVE, "complete": ENDED, "error": ENDED, "unknown": DEAD}
@@ -256,20 +257,21 @@ class Model:
         elif event["answer"] not in ("unknown", "none", "failed"):
             self.violate("never accepted", "an answer about a report that nobody ordered", event)
 
-    def caused(self, event, *faults, ever=False):
+    def caused(self, event, *faults, ever=False, lasts=CAUSE_LASTS):
         """Was there such a fault at the time, of all nodes or of the one that answered, or ever
         before? Of "seams" one with a seam."""
         for fault in self.faults:
             if fault["fault"] in faults and (fault["fault"] != "seams" or fault["seams"]) and \
                     fault["sent"] <= event["received"] and \
-                    (ever or fault["received"] + CAUSE_LASTS >= event["sent"] and
+                    (ever or fault["received"] + lasts >= event["sent"] and
                      fault.get("node") in (None, event.get("node"))):
                 return True
         return False
 
     def robbed(self, event):
         """Was the node that answered held while sessions were ended, or PostgreSQL was away, or has either cost it its lease?"""
-        if (NO_LEASE in event["words"] or event["op"] == "head") and self.caused(event, *HELD, *ENDED_SESSIONS):
+        if (NO_LEASE in event["words"] or event["op"] == "head") and \
+                self.caused(event, *HELD, *ENDED_SESSIONS, lasts=LEASE_LOST_LASTS):
             return True
         return any(fault["fault"] in HELD and fault.get("node") == event.get("node") and
                    fault["sent"] <= event["received"] and

@@ -636,10 +636,25 @@ def test_a_node_that_is_held_for_longer_than_its_lease(story):
     assert story.rules() == {"not answered"}
 
 
+def test_a_node_that_comes_late_to_make_its_sessions_anew(story):
+    words = "503 This node has lost touch with the others: try again in a moment."
+    story.fault("terminate all", at=1, until=2).op("get", None, "failed", node=0, words=words, at=6)
+    assert story.rules() == set()
+    story.op("get", None, "failed", node=0, words=words, at=8)
+    assert story.rules() == {"not answered"}
+
+
 def test_a_doubt_without_a_cause(story):
     story.fault("crash postgresql").submit(None, "none", why="in doubt", node=0)
     assert story.rules() == set()
     story.submit(None, "none", why="in doubt", node=0, at=20)
+    assert story.rules() == {"not answered"}
+
+
+def test_a_deletion_in_doubt_when_its_session_has_ended(story):
+    story.fault("terminate some").delete(A, "none", why="in doubt", node=0)
+    assert story.rules() == set()
+    story.submit(None, "none", why="in doubt", node=0)
     assert story.rules() == {"not answered"}
 
 
