@@ -51,6 +51,8 @@ void token_cache_free(struct token_cache *token_cache)
     free(token_cache);
 }
 
+_Static_assert(TOKEN_DIGEST_BYTES == crypto_shorthash_siphashx24_BYTES, "the digest's size");
+
 /* SipHash with 128 bits is a MAC: who does not know the key finds no second token for a digest. */
 static void digest_token(const struct token_cache *token_cache, const char *token,
                          unsigned char ret[TOKEN_DIGEST_BYTES])

@@ -10,7 +10,7 @@
 #include "core/user.h"
 #include "http/token.h"
 
-enum { TOKEN_DIGEST_BYTES = 16 }; /* crypto_shorthash_siphashx24_BYTES */
+enum { TOKEN_DIGEST_BYTES = 16 };
 
 /* It does not change once it is made, and lives as long as it is held. That it is cached says only
  * that its signature is good: whether it has expired has to be checked each time, and `user` is

@@ -400,6 +400,14 @@ static void roll_back_batch(struct postgres_conn *c)
         c->trouble = trouble;
 }
 
+static bool await_sign_of_life(struct postgres_conn *c)
+{
+    call_flush(c);
+    if (!results_take(c))
+        c->trouble = PG_LOST;
+    return c->trouble == PG_GOOD;
+}
+
 /* A statement that takes no time finds out whether the session hangs. A batch that writes sends
  * nothing else until that is answered, so if it fails, nothing can have been committed. While one
  * batch follows the other, that would only be a round trip more for each. */
@@ -413,11 +421,10 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
     c->deadline_ms = c->sent_ms + (c->fresh ? ANSWER_MS : ALIVE_MS);
     if (kind != STORE_READ || !c->fresh)
         call_run(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
-    if (c->fresh)
-        return c->trouble == PG_GOOD;
-    call_flush(c);
-    if (kind != STORE_READ && !results_take(c))
-        c->trouble = PG_LOST;
+    if (!c->fresh && kind != STORE_READ)
+        return await_sign_of_life(c);
+    if (!c->fresh)
+        call_flush(c);
     return c->trouble == PG_GOOD;
 }
 
@@ -433,11 +440,8 @@ static bool enter(struct postgres_conn *c)
     c->batch = 0;
     c->deadline_ms = clock_mono_ms() + ALIVE_MS;
     call_run(c, PG_ALIVE);
-    call_flush(c);
-    if (!results_take(c)) {
-        c->trouble = PG_LOST;
+    if (!await_sign_of_life(c))
         return false;
-    }
     c->numbered_ms = clock_mono_ms();
     c->deadline_ms = c->numbered_ms + ANSWER_MS;
     call_run(c, PG_WRITER_DROP, value_guid(&c->writer));
