@@ -12,9 +12,7 @@ bool str_eq(const char *a, const char *b)
 
 bool str_eq_nocase(const char *a, const char *b)
 {
-    if (a == NULL || b == NULL)
-        return a == b;
-    return (*a | 0x20) == (*b | 0x20) && strcasecmp(a, b) == 0; /* most names begin differently */
+    return a == NULL || b == NULL ? a == b : strcasecmp(a, b) == 0;
 }
 
 bool str_starts(const char *s, const char *prefix)

@@ -166,7 +166,8 @@ static bool is_token(const char *text, size_t len)
     static const char marks[] = "!#$%&'*+-.^_`|~";
 
     for (size_t i = 0; i < len; i++) {
-        if (!isalnum((unsigned char)text[i]) && (text[i] == '\0' || !strchr(marks, text[i])))
+        if (!isalnum((unsigned char)text[i]) && text[i] != '-' &&
+            (text[i] == '\0' || !strchr(marks, text[i])))
             return false;
     }
     return len > 0;
@@ -200,7 +201,7 @@ void head_add(struct head *head, const char *name, const char *value)
     if (has_forbidden_byte(value) && head->err.code == 0)
         err_set(&head->err, -E_INVALID, "The header %.64s has a control character.", name);
     for (int i = 0; i < FIELD_COUNT; i++) {
-        if (!str_eq_nocase(name, fields[i].name))
+        if ((name[0] | 0x20) != (fields[i].name[0] | 0x20) || !str_eq_nocase(name, fields[i].name))
             continue;
         head->count[i]++;
         head->value[i] = value;
